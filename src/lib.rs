@@ -26,5 +26,8 @@
 //! | [`cli`] | one file a command |
 
 pub mod batch;
+pub mod otlp;
+pub mod queue;
+pub mod target;
 pub mod tally;
 pub mod units;

@@ -1,0 +1,82 @@
+//! What `deliver` says to the queue: what it wants ([`Ask`]), what it got ([`Lease`]), how it ended ([`Settlement`]).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ledger::{DeadReason, DropReason};
+
+/// Which end of the queue a lease comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Just committed, still in memory.
+    Fresh,
+    /// On disk, older than fresh: returned first, then owed (for the primary), then what was never leased; oldest first.
+    Backlog,
+}
+
+impl Lane {
+    /// Both lanes, in the order in which labels list them.
+    pub const ALL: [Lane; 2] = [Lane::Fresh, Lane::Backlog];
+
+    /// The value of the `lane` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Lane::Fresh => "fresh",
+            Lane::Backlog => "backlog",
+        }
+    }
+}
+
+/// For whom a lease is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Taker {
+    /// The primary: gets owed batches too.
+    Primary,
+    /// A fallback: is never given what another fallback already has.
+    Fallback,
+}
+
+/// A dead letter's story, kept beside its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Verdict {
+    /// Why it was condemned.
+    pub reason: DeadReason,
+    /// The target that condemned it; empty when the store did.
+    pub target: String,
+    /// The status as text, `HTTP 400` or `INVALID_ARGUMENT`.
+    pub status: String,
+    /// The target's words.
+    pub message: String,
+    /// How often it was sent there.
+    pub attempts: u32,
+    /// First refusal, in milliseconds since the Unix epoch.
+    pub first_ms: u64,
+    /// Last refusal, in milliseconds since the Unix epoch.
+    pub last_ms: u64,
+}
+
+/// How a lease ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settlement {
+    /// A target has it for good; `rejected` of its items were refused inside the accepted request.
+    Delivered {
+        /// Items refused by a partial success, at most the batch's items.
+        rejected: u32,
+    },
+    /// A fallback has it, and the primary is still to get it.
+    Owed,
+    /// Nobody has it: it goes back, to be served before the scan, not before the given time has passed.
+    Return {
+        /// Time to leave it alone; zero for none.
+        hold: Duration,
+    },
+    /// Condemned: moved to the dead letters.
+    Dead(Verdict),
+    /// Removed undelivered, counted.
+    Dropped(DropReason),
+}
+
+/// When a returned batch may be served again.
+pub type NotBefore = Option<Instant>;

@@ -1,0 +1,60 @@
+//! Where batches go: gRPC, HTTP and file targets behind one trait, and their health probes.
+//!
+//! A target sends one batch once and says what came back. It knows no retry, no breaker, no chain and no queue.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::batch::{Batch, BatchId, Signal};
+use crate::otlp::answer::Answer;
+
+/// A future that a target returns; boxed, since a chain holds targets of several kinds.
+pub type Sending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A batch on its way.
+#[derive(Debug, Clone)]
+pub struct Shipment {
+    /// What is sent; its bytes go out as they are where the target takes their encoding.
+    pub batch: Batch,
+    /// Its name on the wire (`spillway-batch-id`).
+    pub id: BatchId,
+    /// Whether it is replayed backlog (`spillway-replay: 1`).
+    pub replay: bool,
+}
+
+/// What a health probe found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// The target answered, and takes data as far as a probe can tell.
+    Up,
+    /// It answered in a way that says neither (no health service, say).
+    Unknown,
+    /// It did not answer, or said that it is down; in a sentence.
+    Down(String),
+}
+
+/// A named place to send to.
+pub trait Target: Send + Sync + 'static {
+    /// The name in the configuration.
+    fn name(&self) -> &str;
+
+    /// Whether a `file` target: it always accepts, so it is no sign of a network.
+    fn is_file(&self) -> bool {
+        false
+    }
+
+    /// Sends one batch once, within its timeout (base + size ÷ minimum rate). Cancelling the future gives the batch up.
+    fn send<'a>(&'a self, shipment: &'a Shipment) -> Sending<'a, Answer>;
+
+    /// Asks for the target's health without real data, within `health.timeout`.
+    fn probe(&self) -> Sending<'_, Health>;
+
+    /// Sends an empty export request of that signal with the real credentials: the last rung of the ladder of probes.
+    fn send_empty(&self, signal: Signal) -> Sending<'_, Answer>;
+
+    /// Round trip of the last exchange, if there was one.
+    fn round_trip(&self) -> Option<Duration> {
+        None
+    }
+}
