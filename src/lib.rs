@@ -26,8 +26,9 @@
 //! | [`cli`] | one file a command |
 
 pub mod batch;
+pub mod config;
 pub mod otlp;
 pub mod queue;
-pub mod target;
 pub mod tally;
+pub mod target;
 pub mod units;

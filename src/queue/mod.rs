@@ -3,5 +3,5 @@
 //! `receive` appends, `deliver` leases and settles; neither knows of the other. The queue knows no network, no retry, no
 //! target type and no breaker.
 
-pub mod ledger;
 pub mod lease;
+pub mod ledger;

@@ -1,0 +1,43 @@
+//! The configuration: one typed section per part, and the whole of them.
+//!
+//! A part receives its own section and never [`Config`]. Defaults are those of `config/reference.yaml`.
+
+pub mod chain;
+pub mod process;
+pub mod queue;
+pub mod receivers;
+pub mod secret;
+pub mod targets;
+
+pub use chain::{ChainConfig, ReplayConfig, ReplayRate, SignalChain};
+pub use process::{AdminConfig, ClusterConfig, LogFormat, ShutdownConfig, TagAction, TelemetryConfig};
+pub use queue::{DeadLetterConfig, Durability, Order, QueueConfig, QueueSize, SignalQueue, WhenFull};
+pub use receivers::{DoorAuth, DoorTls, GrpcConfig, HttpConfig, ReceiverConfig};
+pub use secret::Secret;
+pub use targets::{
+    BreakerConfig, EndpointError, FileConfig, HealthConfig, MergeConfig, NetworkConfig, Probe, Protocol, RetryConfig,
+    TargetAuth, TargetConfig, TargetKind, TlsConfig,
+};
+
+/// The whole configuration of a gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Who this cluster is.
+    pub cluster: ClusterConfig,
+    /// The doors.
+    pub receivers: ReceiverConfig,
+    /// The write-ahead queue.
+    pub queue: QueueConfig,
+    /// Every place that a chain may name, in the order of the file.
+    pub targets: Vec<TargetConfig>,
+    /// Who gets the data.
+    pub chain: ChainConfig,
+    /// The pace of the backlog.
+    pub replay: ReplayConfig,
+    /// The admin port.
+    pub admin: AdminConfig,
+    /// How long stopping may take.
+    pub shutdown: ShutdownConfig,
+    /// Logs and self-tracing.
+    pub telemetry: TelemetryConfig,
+}

@@ -1,0 +1,108 @@
+//! `receivers.otlp`: the doors.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The doors and what they admit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiverConfig {
+    /// OTLP/gRPC; `None` when only the other protocol is listed.
+    pub grpc: Option<GrpcConfig>,
+    /// OTLP/HTTP; `None` when only the other protocol is listed.
+    pub http: Option<HttpConfig>,
+    /// Who may come in.
+    pub auth: DoorAuth,
+    /// Compressed and inflated bytes between socket and disk, all clients together.
+    pub max_inflight: u64,
+    /// Open connections, both doors together.
+    pub max_connections: usize,
+    /// Client headers kept with the batch and sent on, in lower case.
+    pub forward_headers: Vec<String>,
+    /// Whether `forward_headers` may name headers that carry credentials.
+    pub allow_credentials: bool,
+}
+
+impl Default for ReceiverConfig {
+    fn default() -> Self {
+        ReceiverConfig {
+            grpc: Some(GrpcConfig::default()),
+            http: Some(HttpConfig::default()),
+            auth: DoorAuth::default(),
+            max_inflight: 32 << 20,
+            max_connections: 10_000,
+            forward_headers: Vec::new(),
+            allow_credentials: false,
+        }
+    }
+}
+
+/// The OTLP/gRPC door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrpcConfig {
+    /// `host:port`; port 0 lets the system choose.
+    pub endpoint: String,
+    /// Largest request in bytes, on the wire and again inflated.
+    pub max_request: u64,
+    /// After which a connection is asked to renew itself (GOAWAY), so that load balancers spread anew.
+    pub max_connection_age: Duration,
+    /// Interval of HTTP/2 pings on a silent connection.
+    pub keepalive: Duration,
+    /// TLS; `None` for plain text.
+    pub tls: Option<DoorTls>,
+}
+
+impl Default for GrpcConfig {
+    fn default() -> Self {
+        GrpcConfig {
+            endpoint: "0.0.0.0:4317".to_owned(),
+            max_request: 64 << 20,
+            max_connection_age: Duration::from_secs(300),
+            keepalive: Duration::from_secs(30),
+            tls: None,
+        }
+    }
+}
+
+/// The OTLP/HTTP door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// `host:port`; port 0 lets the system choose.
+    pub endpoint: String,
+    /// Largest request in bytes, on the wire and again inflated.
+    pub max_request: u64,
+    /// How long head and body of a request may take.
+    pub read_timeout: Duration,
+    /// TLS; `None` for plain text.
+    pub tls: Option<DoorTls>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        HttpConfig {
+            endpoint: "0.0.0.0:4318".to_owned(),
+            max_request: 64 << 20,
+            read_timeout: Duration::from_secs(30),
+            tls: None,
+        }
+    }
+}
+
+/// TLS at a door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoorTls {
+    /// PEM chain.
+    pub cert_file: PathBuf,
+    /// PEM key.
+    pub key_file: PathBuf,
+    /// PEM roots that client certificates must descend from; `None` asks for none.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+/// Credentials that clients must show.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DoorAuth {
+    /// File with the bearer token.
+    pub bearer_token_file: Option<PathBuf>,
+    /// File with `user:password`.
+    pub basic_file: Option<PathBuf>,
+}
