@@ -27,8 +27,10 @@
 
 pub mod batch;
 pub mod config;
+pub mod deliver;
 pub mod otlp;
 pub mod queue;
+pub mod receive;
 pub mod tally;
 pub mod target;
 pub mod units;

@@ -5,3 +5,4 @@
 
 pub mod lease;
 pub mod ledger;
+pub mod snapshot;

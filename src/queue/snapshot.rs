@@ -1,0 +1,86 @@
+//! What the queue tells of itself: plain data for metrics and status.
+
+use serde::Serialize;
+
+use super::ledger::Ledger;
+use crate::tally::Distribution;
+
+/// The queue at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Whether the store takes writes.
+    pub state: StoreState,
+    /// Each signal's part, by [`Signal::index`](crate::batch::Signal::index).
+    pub signals: [Depth; 3],
+    /// Quota in bytes: what `queue_bytes` is measured against.
+    pub capacity_bytes: u64,
+    /// Free bytes of the volume, if it could be asked.
+    pub disk_free_bytes: Option<u64>,
+    /// Time from the start of a group's write to its fsync's return.
+    pub commit_duration: Distribution,
+    /// Groups committed.
+    pub commit_groups: u64,
+    /// Records committed in those groups.
+    pub commit_batches: u64,
+    /// Settles that named a lease which was no longer current.
+    pub late_settles: u64,
+    /// Dead letters held: records and bytes.
+    pub dead_letters: (u64, u64),
+}
+
+/// One signal's queue at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Depth {
+    /// The books.
+    pub books: Ledger,
+    /// Batches in memory, not leased.
+    pub fresh_batches: u64,
+    /// Bytes of those.
+    pub fresh_bytes: u64,
+    /// Batches out on a lease.
+    pub leased_batches: u64,
+    /// When the oldest batch that is still queued was received, in milliseconds since the Unix epoch.
+    pub oldest_ms: Option<u64>,
+}
+
+/// Whether the store takes writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreState {
+    /// It takes writes.
+    Open,
+    /// The quota is reached: new requests are refused with a delay, draining goes on.
+    Full,
+    /// A write or fsync failed: nothing is acknowledged until the store was reopened and verified.
+    Poisoned,
+    /// It is being closed.
+    Closing,
+}
+
+impl StoreState {
+    /// Every state, for one-hot metrics.
+    pub const ALL: [StoreState; 4] = [StoreState::Open, StoreState::Full, StoreState::Poisoned, StoreState::Closing];
+
+    /// The value of the `state` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            StoreState::Open => "open",
+            StoreState::Full => "full",
+            StoreState::Poisoned => "poisoned",
+            StoreState::Closing => "closing",
+        }
+    }
+}
+
+/// An independent recount of one signal's queue from its index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Recount {
+    /// Records found.
+    pub batches: u64,
+    /// Items in them.
+    pub items: u64,
+    /// Bytes of their bodies and headers.
+    pub bytes: u64,
+    /// Items of those that lie in an owed interval.
+    pub owed: u64,
+}

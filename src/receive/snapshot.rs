@@ -1,0 +1,39 @@
+//! What the doors tell of themselves: plain data for metrics and status.
+
+use crate::tally::Distribution;
+
+/// The doors at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Requests by transport, signal and outcome.
+    pub requests: Vec<Requests>,
+    /// Items in requests that could be read, by signal.
+    pub received_items: [u64; 3],
+    /// Bytes as they came, and inflated.
+    pub received_bytes: (u64, u64),
+    /// Items in requests that were answered OK, by signal.
+    pub accepted_items: [u64; 3],
+    /// Items refused, by reason; where a body was not read they are counted as requests.
+    pub refused_items: Vec<(&'static str, u64)>,
+    /// Time from the last byte of a request to its OK.
+    pub ack_duration: Distribution,
+    /// Time spent waiting for room at the door.
+    pub admission_wait: Distribution,
+    /// Bytes between socket and disk.
+    pub inflight_bytes: u64,
+    /// Open connections.
+    pub connections: u64,
+}
+
+/// Requests of one kind that ended one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requests {
+    /// `grpc` or `http`.
+    pub transport: &'static str,
+    /// Which signal.
+    pub signal: crate::batch::Signal,
+    /// `accepted`, `empty`, `malformed`, `too_large`, `unsupported`, `overloaded`, `full`, `unavailable`, `aborted`.
+    pub outcome: &'static str,
+    /// How many.
+    pub count: u64,
+}
