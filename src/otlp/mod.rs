@@ -1,5 +1,24 @@
 //! What the OpenTelemetry protocol says, as pure functions: no I/O, no clock, no state.
 //!
+//! | module | what it answers |
+//! |---|---|
+//! | [`inflate`] | what is inside a compressed body, within a limit |
+//! | [`skim`] | whether protobuf bytes are a well-formed export request, and how many items it holds |
+//! | [`json`] | the same request as OTLP/JSON, both ways |
+//! | [`malformed`] | what is wrong with a request, and where, in a sentence for its sender |
+//! | [`answer`], [`class`] | what a target answered, and what that means for the batch |
+//! | [`hint`] | how long a server wants to be left alone |
+//! | [`status`], [`response`], [`media`] | bodies of answers, sent and received, in protobuf and JSON |
+//!
 //! Source: OTLP specification 1.11.0 and opentelemetry-proto.
 
 pub mod answer;
+pub mod class;
+pub mod hint;
+pub mod inflate;
+pub mod json;
+pub mod malformed;
+pub mod media;
+pub mod response;
+pub mod skim;
+pub mod status;
