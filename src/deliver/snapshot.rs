@@ -54,7 +54,7 @@ pub struct TargetView {
     pub redelivered: [u64; 3],
     /// Items refused inside accepted requests, by signal.
     pub rejected: [u64; 3],
-    /// Attempts by outcome class, in the order of `otlp::class::Class::ALL`.
+    /// Attempts by outcome class: every class, in the order of `otlp::class::Class::ALL`, 0 where there was none.
     pub attempts: Vec<(&'static str, u64)>,
     /// Time from send to answer.
     pub export_duration: Distribution,
@@ -130,10 +130,15 @@ pub struct Failover {
     pub from: String,
     /// The target that was taken.
     pub to: String,
-    /// `failure`, `throttle`, `misconfigured`, `recovered` or `command`.
+    /// One of [`Failover::REASONS`].
     pub reason: &'static str,
     /// How often.
     pub count: u64,
+}
+
+impl Failover {
+    /// Every reason, for labels: the first three leave a target that fails, the others return or obey.
+    pub const REASONS: [&'static str; 5] = ["failure", "throttle", "misconfigured", "recovered", "command"];
 }
 
 /// A change of state that a person would want to know of.

@@ -35,10 +35,16 @@ pub struct Depth {
     pub books: Ledger,
     /// Batches in memory, not leased.
     pub fresh_batches: u64,
+    /// Items of those.
+    pub fresh_items: u64,
     /// Bytes of those.
     pub fresh_bytes: u64,
     /// Batches out on a lease.
     pub leased_batches: u64,
+    /// Items of those.
+    pub leased_items: u64,
+    /// Bytes of those. What is queued and neither fresh nor leased is backlog.
+    pub leased_bytes: u64,
     /// When the oldest batch that is still queued was received, in milliseconds since the Unix epoch.
     pub oldest_ms: Option<u64>,
 }
@@ -75,6 +81,8 @@ impl StoreState {
 /// An independent recount of one signal's queue from its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Recount {
+    /// The books as the store had them in the same read view, so that both are of one instant whatever goes on meanwhile.
+    pub ledger: Ledger,
     /// Records found.
     pub batches: u64,
     /// Items in them.

@@ -5,7 +5,7 @@ use crate::tally::Distribution;
 /// The doors at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// Requests by transport, signal and outcome.
+    /// Requests by transport, signal and outcome; those that never happened may be left out.
     pub requests: Vec<Requests>,
     /// Items in requests that could be read, by signal.
     pub received_items: [u64; 3],
@@ -13,7 +13,8 @@ pub struct Snapshot {
     pub received_bytes: (u64, u64),
     /// Items in requests that were answered OK, by signal.
     pub accepted_items: [u64; 3],
-    /// Items refused, by reason; where a body was not read they are counted as requests.
+    /// Items refused, by reason, which is an outcome of [`Requests::REFUSALS`]; where a body was not read they are counted as
+    /// requests.
     pub refused_items: Vec<(&'static str, u64)>,
     /// Time from the last byte of a request to its OK.
     pub ack_duration: Distribution,
@@ -32,8 +33,20 @@ pub struct Requests {
     pub transport: &'static str,
     /// Which signal.
     pub signal: crate::batch::Signal,
-    /// `accepted`, `empty`, `malformed`, `too_large`, `unsupported`, `overloaded`, `full`, `unavailable`, `aborted`.
+    /// One of [`Requests::OUTCOMES`].
     pub outcome: &'static str,
     /// How many.
     pub count: u64,
+}
+
+impl Requests {
+    /// Every value of the `transport` label.
+    pub const TRANSPORTS: [&'static str; 2] = ["grpc", "http"];
+
+    /// Every value of the `outcome` label: the first two were answered OK.
+    pub const OUTCOMES: [&'static str; 9] =
+        ["accepted", "empty", "malformed", "too_large", "unsupported", "overloaded", "full", "unavailable", "aborted"];
+
+    /// The outcomes that refuse, which are the values of the `reason` label of refused items.
+    pub const REFUSALS: &'static [&'static str] = Requests::OUTCOMES.split_at(2).1;
 }
