@@ -26,6 +26,7 @@
 //! | [`cli`] | one file a command |
 
 pub mod batch;
+pub mod cli;
 pub mod config;
 pub mod deliver;
 pub mod otlp;

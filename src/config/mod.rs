@@ -3,6 +3,8 @@
 //! A part receives its own section and never [`Config`]. Defaults are those of `config/reference.yaml`.
 
 pub mod chain;
+pub mod load;
+pub mod mistake;
 pub mod process;
 pub mod queue;
 pub mod receivers;
@@ -10,6 +12,8 @@ pub mod secret;
 pub mod targets;
 
 pub use chain::{ChainConfig, ReplayConfig, ReplayRate, SignalChain};
+pub use load::{Loaded, Override, Source};
+pub use mistake::{Mistake, Mistakes, Place};
 pub use process::{AdminConfig, ClusterConfig, LogFormat, ShutdownConfig, TagAction, TelemetryConfig};
 pub use queue::{DeadLetterConfig, Durability, Order, QueueConfig, QueueSize, SignalQueue, WhenFull};
 pub use receivers::{DoorAuth, DoorTls, GrpcConfig, HttpConfig, ReceiverConfig};

@@ -35,6 +35,26 @@ pub struct TargetConfig {
     pub strict_otlp: bool,
 }
 
+impl TargetConfig {
+    /// A target with the documented defaults.
+    pub fn new(name: impl Into<String>, kind: TargetKind) -> TargetConfig {
+        TargetConfig {
+            name: name.into(),
+            kind,
+            cluster: String::new(),
+            replay_to_primary: true,
+            retry: RetryConfig::default(),
+            health: HealthConfig::default(),
+            breaker: BreakerConfig::default(),
+            max_concurrency: 32,
+            throttle_patience: Duration::from_secs(120),
+            refusal_patience: Duration::from_secs(600),
+            on_endpoint_error: EndpointError::Hold,
+            strict_otlp: false,
+        }
+    }
+}
+
 /// Network target or file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TargetKind {
@@ -70,6 +90,22 @@ pub struct NetworkConfig {
 }
 
 impl NetworkConfig {
+    /// A network target with the documented defaults. `endpoints` as in the field.
+    pub fn new(protocol: Protocol, endpoints: [String; 3]) -> NetworkConfig {
+        NetworkConfig {
+            protocol,
+            endpoints,
+            accepts: vec![Encoding::Gzip],
+            timeout: Duration::from_secs(10),
+            headers: Vec::new(),
+            auth: TargetAuth::default(),
+            proxy_url: None,
+            tls: TlsConfig::default(),
+            connections: 2,
+            merge: MergeConfig::default(),
+        }
+    }
+
     /// URL for a signal.
     pub fn endpoint(&self, signal: Signal) -> &str {
         &self.endpoints[signal.index()]
@@ -96,6 +132,18 @@ pub struct FileConfig {
     pub max_age: Duration,
     /// Bytes of all its files together; the oldest rotated ones are removed beyond it.
     pub max_total: u64,
+}
+
+impl FileConfig {
+    /// A file target with the documented defaults.
+    pub fn new(path: impl Into<PathBuf>) -> FileConfig {
+        FileConfig {
+            path: path.into(),
+            max_file: 100 << 20,
+            max_age: Duration::from_secs(7 * 86_400),
+            max_total: 1 << 30,
+        }
+    }
 }
 
 /// TLS towards a target.
