@@ -1,10 +1,42 @@
-//! What `deliver` says to the queue: what it wants ([`Ask`]), what it got ([`Lease`]), how it ended ([`Settlement`]).
+//! What `deliver` says to the queue: what it wants ([`Lane`], [`Taker`]), what it got ([`Lease`]), how it ended
+//! ([`Settlement`]).
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::ledger::{DeadReason, DropReason};
+use crate::batch::{Batch, BatchId};
+
+/// A batch that is out for delivery. Dropped without [`Queue::settle`](super::Queue::settle) it returns without a hold.
+#[derive(Debug)]
+pub struct Lease {
+    /// What is to be delivered.
+    pub batch: Batch,
+    /// Its name on the wire.
+    pub id: BatchId,
+    /// Where it came from.
+    pub lane: Lane,
+    /// Whether a fallback has it already.
+    pub owed: bool,
+    /// Leases of it that were returned before this one, since the process started or since it became owed.
+    pub attempts: u32,
+}
+
+/// What one taker could lease of one signal at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pending {
+    /// Whether the fresh lane has something. With `order: fifo` only once there is no backlog, held or not.
+    pub fresh: bool,
+    /// Whether the backlog lane has something that is not held.
+    pub backlog: bool,
+    /// Bytes in the fresh lane.
+    pub fresh_bytes: u64,
+    /// Bytes in the backlog lane, at most: held batches and, for a fallback too, owed ones included.
+    pub backlog_bytes: u64,
+    /// When the first held batch may be leased; with `order: fifo` only if it is the next in line.
+    pub held_until: Option<Instant>,
+}
 
 /// Which end of the queue a lease comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -77,6 +109,3 @@ pub enum Settlement {
     /// Removed undelivered, counted.
     Dropped(DropReason),
 }
-
-/// When a returned batch may be served again.
-pub type NotBefore = Option<Instant>;

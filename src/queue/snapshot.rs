@@ -91,4 +91,15 @@ pub struct Recount {
     pub bytes: u64,
     /// Items of those that lie in an owed interval.
     pub owed: u64,
+    /// The books on disk at the instant of the count.
+    pub books: Ledger,
+}
+
+impl Recount {
+    /// Items by which books and count disagree, whichever way: 0, or a bug.
+    pub fn imbalance(&self) -> u64 {
+        let apart = self.books.imbalance().unsigned_abs();
+        let apart = u64::try_from(apart).unwrap_or(u64::MAX);
+        apart + self.books.queued.abs_diff(self.items) + self.books.owed.abs_diff(self.owed)
+    }
 }

@@ -1,0 +1,80 @@
+//! What can go wrong, one enum per operation.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a batch was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The quota is reached.
+    #[error("the queue is full; try again in {} s", retry_after.as_secs())]
+    Full {
+        /// When to try again: excess over drain rate, from 1 to 30 s, in whole seconds.
+        retry_after: Duration,
+    },
+    /// A write or fsync failed; nothing is acknowledged until the store was opened anew.
+    #[error("the store failed and takes no writes")]
+    Poisoned,
+    /// The queue is being closed.
+    #[error("the queue is closing")]
+    Closing,
+}
+
+/// Why a queue could not be opened. Nothing on disk was changed when one is returned.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process holds the directory.
+    #[error("{} is held by {holder}: two gateways must not share a queue directory", lock.display())]
+    Locked {
+        /// Path of `spillway.lock`.
+        lock: PathBuf,
+        /// The process inside, `process 4711`, or `another process` when the file does not say.
+        holder: String,
+    },
+    /// The directory cannot be used.
+    #[error("queue directory {}: {problem}; {remedy}", path.display())]
+    Directory {
+        /// The directory, or the file in it that gave the trouble.
+        path: PathBuf,
+        /// What went wrong.
+        problem: String,
+        /// What to do about it.
+        remedy: &'static str,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The store in it cannot be opened.
+    #[error("store {} cannot be opened", path.display())]
+    Store {
+        /// Directory of the store.
+        path: PathBuf,
+        /// The store's words.
+        source: StoreError,
+    },
+    /// The store was written by a newer release.
+    #[error("store {} has format {found}, this release reads up to {known}: run the newer release again", path.display())]
+    NewerFormat {
+        /// Directory of the store.
+        path: PathBuf,
+        /// Format on disk.
+        found: u32,
+        /// Newest format this release knows.
+        known: u32,
+    },
+}
+
+/// Why a question to the queue has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The queue is closed, or closing.
+    #[error("the queue is closed")]
+    Closed,
+    /// The store could not be read.
+    #[error("the store could not be read")]
+    Store(#[from] StoreError),
+}
+
+/// The store's own words: RocksDB's message, or what did not decode.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreError(pub(super) String);
