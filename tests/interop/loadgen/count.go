@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -25,9 +26,9 @@ type counted struct {
 	Distinct    int64            `json:"distinct"`     // by producer and number
 	Duplicates  int64            `json:"duplicates"`   // items - distinct
 	Missing     int64            `json:"missing"`      // of those asked for with --items
-	MissingIDs  []string         `json:"missing_ids"`  // the first ten
-	Altered     int64            `json:"altered"`      // whose seal no longer fits
-	AlteredIDs  []string         `json:"altered_ids"`  // the first ten
+	MissingIDs  []string         `json:"missing_ids"`  // some of them
+	Altered     int64            `json:"altered"`      // whose seal does not fit
+	AlteredIDs  []string         `json:"altered_ids"`  // some of them
 	Unsealed    int64            `json:"unsealed"`     // that never had a seal
 	Foreign     int64            `json:"foreign"`      // without an id, or of another producer
 	BrokenLines int64            `json:"broken_lines"` // cut short, by a writer that was killed
@@ -70,7 +71,7 @@ func count(ctx context.Context, arguments []string) (any, error) {
 		return nil, fmt.Errorf("--signal %q is not traces, metrics or logs", w.signal)
 	}
 
-	books := tally{seen: map[string]map[int64]int64{}}
+	books := tally{producers: map[string]*account{}}
 	tails := follower{}
 	for deadline := time.Now().Add(w.wait); ; {
 		last := ctx.Err() != nil || !time.Now().Before(deadline)
@@ -101,12 +102,18 @@ func count(ctx context.Context, arguments []string) (any, error) {
 
 // tally is what was read so far.
 type tally struct {
-	lock              sync.Mutex
-	lines, broken     int64
-	strangers, items  int64 // without an id; with one
+	lock      sync.Mutex
+	lines     int64
+	broken    int64
+	strangers int64 // items without an id
+	producers map[string]*account
+}
+
+// account is what was read of one producer.
+type account struct {
+	times             map[int64]int64 // by number
 	altered, unsealed int64
 	alteredIDs        []string
-	seen              map[string]map[int64]int64 // producer → number → times
 }
 
 // found is what one line held.
@@ -114,6 +121,9 @@ type found struct {
 	items     []item
 	strangers int64
 }
+
+// As many ids as a person wants to look at.
+const idsShown = 10
 
 func (t *tally) add(f found, err error) {
 	t.lock.Lock()
@@ -125,20 +135,19 @@ func (t *tally) add(f found, err error) {
 	}
 	t.strangers += f.strangers
 	for _, i := range f.items {
-		numbers := t.seen[i.producer]
-		if numbers == nil {
-			numbers = map[int64]int64{}
-			t.seen[i.producer] = numbers
+		a := t.producers[i.producer]
+		if a == nil {
+			a = &account{times: map[int64]int64{}}
+			t.producers[i.producer] = a
 		}
-		numbers[i.number]++
-		t.items++
+		a.times[i.number]++
 		switch {
 		case i.seal == "":
-			t.unsealed++
+			a.unsealed++
 		case !i.intact:
-			t.altered++
-			if len(t.alteredIDs) < 10 {
-				t.alteredIDs = append(t.alteredIDs, fmt.Sprintf("%s-%d", i.producer, i.number))
+			a.altered++
+			if len(a.alteredIDs) < idsShown {
+				a.alteredIDs = append(a.alteredIDs, fmt.Sprintf("%s-%d", i.producer, i.number))
 			}
 		}
 	}
@@ -147,39 +156,39 @@ func (t *tally) add(f found, err error) {
 func (t *tally) report(w wanted) counted {
 	c := counted{
 		Signal: w.signal, Lines: t.lines, BrokenLines: t.broken, Foreign: t.strangers,
-		Altered: t.altered, AlteredIDs: append([]string{}, t.alteredIDs...), Unsealed: t.unsealed,
-		MissingIDs: []string{}, Producers: map[string]int64{},
+		AlteredIDs: []string{}, MissingIDs: []string{}, Producers: map[string]int64{},
 	}
-	for producer, numbers := range t.seen {
-		var times int64
-		for _, n := range numbers {
-			times += n
+	for producer, a := range t.producers {
+		var items int64
+		for _, times := range a.times {
+			items += times
 		}
 		if len(w.producers) > 0 && !slices.Contains(w.producers, producer) {
-			c.Foreign += times
+			c.Foreign += items
 			continue
 		}
-		c.Producers[producer] = int64(len(numbers))
-		c.Distinct += int64(len(numbers))
-		c.Items += times
+		c.Producers[producer] = int64(len(a.times))
+		c.Distinct += int64(len(a.times))
+		c.Items += items
+		c.Altered += a.altered
+		c.AlteredIDs = append(c.AlteredIDs, a.alteredIDs...)
+		c.Unsealed += a.unsealed
 	}
 	c.Duplicates = c.Items - c.Distinct
 
 	expected := w.producers
 	if len(expected) == 0 {
-		for producer := range c.Producers {
-			expected = append(expected, producer)
-		}
-		slices.Sort(expected)
+		expected = slices.Sorted(maps.Keys(t.producers))
 	}
 	if len(expected) == 0 { // nothing arrived at all
 		c.Missing = w.items
 	}
 	for _, producer := range expected {
+		a := t.producers[producer]
 		for number := w.first; number < w.first+w.items; number++ {
-			if t.seen[producer][number] == 0 {
+			if a == nil || a.times[number] == 0 {
 				c.Missing++
-				if len(c.MissingIDs) < 10 {
+				if len(c.MissingIDs) < idsShown {
 					c.MissingIDs = append(c.MissingIDs, fmt.Sprintf("%s-%d", producer, number))
 				}
 			}
