@@ -81,8 +81,6 @@ impl StoreState {
 /// An independent recount of one signal's queue from its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Recount {
-    /// The books as the store had them in the same read view, so that both are of one instant whatever goes on meanwhile.
-    pub ledger: Ledger,
     /// Records found.
     pub batches: u64,
     /// Items in them.
@@ -91,7 +89,7 @@ pub struct Recount {
     pub bytes: u64,
     /// Items of those that lie in an owed interval.
     pub owed: u64,
-    /// The books on disk at the instant of the count.
+    /// The books as the store had them in the same read view, so that both are of one instant whatever goes on meanwhile.
     pub books: Ledger,
 }
 
