@@ -2,7 +2,18 @@
 //!
 //! It leases from the queue, sends through targets, classifies what came back and settles. It never sees a client.
 
+pub mod backoff;
+pub mod breaker;
+pub mod chain;
+pub mod concurrency;
+pub mod health;
+pub mod jitter;
+pub mod lanes;
+pub mod pace;
+pub mod silence;
 pub mod snapshot;
+pub mod window;
+pub mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
