@@ -29,6 +29,7 @@ pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod deliver;
+pub mod observe;
 pub mod otlp;
 pub mod queue;
 pub mod receive;

@@ -1,0 +1,41 @@
+//! What operators see: metrics, probes and status on the admin port, and the headline in the log.
+//!
+//! The parts count and are looked at: this part turns their snapshots into names, words and JSON. It changes nothing, and
+//! knows snapshots only, not the parts that make them: [`Sources`] hands it closures.
+//!
+//! ```text
+//!  Sources ── read ──► Reading ─┬─► headline (since when, why) ──► log, timeline ─┐
+//!                               ├─► trend (full in, replayed in) ─────────────────┤
+//!                               └─────────────────────────────────────────────────┴─► View ─► metrics, status
+//!  recount, every five minutes ────► books (imbalance) ───────────────────────────────┘
+//! ```
+
+mod access;
+mod admin;
+mod books;
+mod facts;
+mod headline;
+mod heartbeat;
+mod lanes;
+mod metrics;
+mod observer;
+mod probes;
+mod routes;
+mod sources;
+pub mod status;
+mod trend;
+mod view;
+
+pub use admin::{Admin, BindError, Serving};
+pub use facts::Facts;
+pub use headline::{Headline, State};
+pub use lanes::{Amount, Lanes};
+pub use metrics::{Registry, RegistryError};
+pub use observer::Observer;
+pub use probes::Phase;
+pub use sources::{Reading, Recounting, Sources};
+
+#[cfg(test)]
+use crate as spillway;
+#[cfg(test)]
+mod example;
