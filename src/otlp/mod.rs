@@ -20,5 +20,9 @@ pub mod json;
 pub mod malformed;
 pub mod media;
 pub mod response;
+#[cfg(test)]
+mod samples;
+mod schema;
 pub mod skim;
 pub mod status;
+mod wire;
