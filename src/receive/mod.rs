@@ -1,5 +1,32 @@
 //! The doors: OTLP over gRPC and HTTP, admission, inspection, and OK once the queue has it.
 //!
-//! It never sees delivery or a target.
+//! | module | what lives there |
+//! |---|---|
+//! | [`accept`](mod@accept) | the straight line of a request, the same for both transports |
+//! | [`admission`] | the byte budget of all clients together, and how long one waits for a share of it |
+//! | [`body`] | chunks from the wire put together, within limit, budget and time |
+//! | [`inspect`](mod@inspect) | one inflate and one skim over a body; JSON made protobuf |
+//! | [`refusal`] | every way to say no, and how it reads on the wire |
+//! | [`grpc`], [`http`] | framing in, outcome out; nothing is decided there |
+//! | [`doors`], [`connection`], [`wire`] | listening, connections and their limits, sockets |
+//! | [`stats`], [`snapshot`] | counting, and what the counts say |
+//!
+//! It never sees delivery or a target. Nothing that a client sends ends the process: errors of a connection end that
+//! connection, and are debug lines.
 
+mod accept;
+mod admission;
+mod body;
+mod connection;
+mod doors;
+mod grpc;
+mod http;
+mod inspect;
+mod notice;
+mod refusal;
 pub mod snapshot;
+mod stats;
+mod wire;
+
+pub use doors::{BindError, Doors};
+pub use stats::Stats;

@@ -1,0 +1,150 @@
+//! The straight line of a request, the same for both transports: they frame what comes in and map what goes out.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, HeaderName};
+use tokio::time::{Instant, timeout};
+
+use super::admission::{Admission, Room};
+use super::body::Limits;
+use super::inspect::{Form, Inspector};
+use super::notice::Notices;
+use super::refusal::Refusal;
+use super::stats::{Entry, Stats, Transport};
+use crate::batch::{Batch, Encoding, Signal};
+use crate::config::ReceiverConfig;
+use crate::otlp::media::Media;
+use crate::queue::Queue;
+
+use bytes::Bytes;
+
+/// What every request of both doors shares.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) queue: Queue,
+    pub(super) stats: Arc<Stats>,
+    admission: Admission,
+    inspector: Inspector,
+    notices: Notices,
+    kept: Box<[HeaderName]>,
+    no_headers: Headers,
+}
+
+/// Headers as a batch keeps them.
+type Headers = Arc<[(Box<str>, Box<str>)]>;
+
+/// One export request whose head was read, and whose body was not.
+#[derive(Debug)]
+pub(super) struct Call<S> {
+    pub(super) transport: Transport,
+    pub(super) signal: Signal,
+    /// What its headers say of its body.
+    pub(super) form: Result<(Media, Encoding), Refusal>,
+    /// What its door allows.
+    pub(super) limits: Limits,
+    /// The client's own deadline, if it named one.
+    pub(super) deadline: Option<Duration>,
+    /// All of its headers.
+    pub(super) headers: HeaderMap,
+    /// Its body.
+    pub(super) source: S,
+}
+
+/// A body that is still on its way, in the frames of its transport.
+pub(super) trait Source {
+    /// Reads it to its end, taking room for it. The encoding is `encoding`, or none where the framing says so.
+    fn read(
+        self,
+        encoding: Encoding,
+        limits: Limits,
+        room: &mut Room<'_>,
+    ) -> impl Future<Output = Result<(Bytes, Encoding), Refusal>> + Send;
+}
+
+/// Takes one request to the queue. `Ok` means that it is as durable as `queue.durability` promises, or that it was empty.
+///
+/// # Errors
+/// A [`Refusal`] for each way in which it is not taken. Everything is counted here.
+pub(super) async fn accept(gate: &Gate, call: Call<impl Source>) -> Result<(), Refusal> {
+    let mut entry = gate.stats.enter(call.transport, call.signal);
+    let mut complete = None;
+    let result = pass(gate, call, &mut entry, &mut complete).await;
+    if let Err(refusal) = &result {
+        gate.notices.tell(refusal);
+    }
+    entry.close(&result, complete.map(|since: Instant| since.elapsed()));
+    result
+}
+
+/// The line itself: admit, read, inspect, append.
+async fn pass(
+    gate: &Gate,
+    call: Call<impl Source>,
+    entry: &mut Entry<'_>,
+    complete: &mut Option<Instant>,
+) -> Result<(), Refusal> {
+    let Call { signal, limits, .. } = call;
+    let (media, encoding) = call.form?;
+    gate.queue.admits(signal)?;
+    let mut room = gate.admission.room(&gate.stats, call.deadline);
+
+    let (body, encoding) = call.source.read(encoding, limits, &mut room).await?;
+    let received_at_ms = now_ms();
+    *complete = Some(Instant::now());
+    gate.stats.arrived(body.len());
+
+    let form = Form { signal, media, encoding };
+    let found = gate.inspector.inspect(form, body, limits.size, room.time_left()).await?;
+    entry.read(found.items, found.inflated);
+    if found.items == 0 {
+        return Ok(());
+    }
+
+    let headers = gate.keep(&call.headers);
+    let batch = Batch {
+        signal,
+        encoding,
+        items: found.items,
+        inflated_len: found.inflated,
+        received_at_ms,
+        headers,
+        body: found.body,
+    };
+    match timeout(room.time_left(), gate.queue.append(batch)).await {
+        Ok(appended) => appended.map(drop).map_err(Refusal::from),
+        // It may be committed all the same, and the client's repeat is a duplicate then; but it was told no OK.
+        Err(_) => Err(Refusal::Unavailable("the disk did not answer in time")),
+    }
+}
+
+impl Gate {
+    /// The doors' common part, for requests into `queue`.
+    pub(super) fn new(config: &ReceiverConfig, queue: Queue, stats: Arc<Stats>) -> Gate {
+        let kept = config.forward_headers.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        Gate {
+            queue,
+            stats,
+            admission: Admission::new(usize::try_from(config.max_inflight).unwrap_or(usize::MAX)),
+            inspector: Inspector::new(),
+            notices: Notices::default(),
+            kept: kept.collect(),
+            no_headers: Arc::new([]),
+        }
+    }
+
+    /// The client's headers that stay with the batch. A value that is no text is left out.
+    fn keep(&self, headers: &HeaderMap) -> Headers {
+        if self.kept.is_empty() {
+            return Arc::clone(&self.no_headers);
+        }
+        let values = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        self.kept.iter().flat_map(|name| values(name).map(|value| (name.as_str().into(), value.into()))).collect()
+    }
+}
+
+/// Milliseconds since the Unix epoch; 0 on a machine whose clock stands before it.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

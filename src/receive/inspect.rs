@@ -1,0 +1,271 @@
+//! Inspection: one inflate and one skim over a body. Nine tenths of what a request costs is spent here.
+//!
+//! It runs on the runtime's own thread, where the bytes have just been, in buffers that belong to the thread and are used
+//! again and again: no hand-over, no allocation, and as many buffers as threads, whatever the number of clients. That
+//! holds up to [`INLINE`]: at about 1 GB/s the thread is back within a few milliseconds. What is larger goes to the
+//! blocking threads, one at a time, with a buffer that is given back: so memory has room for *one* largest request, and
+//! the doors stay awake meanwhile.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::refusal::Refusal;
+use crate::batch::{Encoding, Signal};
+use crate::otlp::inflate::{Deflater, Inflater};
+use crate::otlp::json;
+use crate::otlp::media::Media;
+use crate::otlp::skim::skim;
+
+/// Largest inflated body that is inspected on the spot; just below what an [`Inflater`] keeps as its buffer.
+const INLINE: usize = (4 << 20) - (4 << 10);
+
+/// The same for JSON, which is read several times more slowly.
+const INLINE_JSON: usize = 1 << 20;
+
+/// What a body is said to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    pub(super) signal: Signal,
+    pub(super) media: Media,
+    pub(super) encoding: Encoding,
+}
+
+/// A body that is what it was said to be, as it goes into the queue.
+#[derive(Debug)]
+pub(super) struct Inspected {
+    /// Protobuf: the client's own bytes, but for JSON and for gzip of several members.
+    pub(super) body: Bytes,
+    /// Items inside; may be 0.
+    pub(super) items: u32,
+    /// Length of the protobuf, inflated.
+    pub(super) inflated: u32,
+}
+
+/// Inspects bodies for both doors.
+#[derive(Debug, Clone)]
+pub(super) struct Inspector {
+    /// The turn of a large body.
+    large: Arc<Semaphore>,
+}
+
+impl Inspector {
+    pub(super) fn new() -> Inspector {
+        Inspector { large: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Checks `body` against `form`, inflating to at most `limit` bytes. A large body waits its turn for at most
+    /// `patience`.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`] or [`Refusal::Undecodable`], [`Refusal::TooLarge`], [`Refusal::Overloaded`] when its turn
+    /// did not come.
+    pub(super) async fn inspect(
+        &self,
+        form: Form,
+        body: Bytes,
+        limit: usize,
+        patience: Duration,
+    ) -> Result<Inspected, Refusal> {
+        let inline = limit.min(if form.media == Media::Json { INLINE_JSON } else { INLINE });
+        if stated_len(form.encoding, &body) <= inline {
+            match TOOLS.with_borrow_mut(|tools| tools.inspect(form, &body, inline)) {
+                // Larger than its trailer says, or of several members.
+                Err(Refusal::TooLarge { .. }) if inline < limit => {}
+                done => return done,
+            }
+        }
+        let turn = timeout(patience, Arc::clone(&self.large).acquire_owned()).await;
+        let turn = turn.ok().and_then(Result::ok).ok_or(Refusal::Overloaded)?;
+        let inspection = tokio::task::spawn_blocking(move || {
+            let result = Tools::default().inspect(form, &body, limit);
+            drop(turn);
+            result
+        });
+        inspection.await.unwrap_or_else(|_| Err(Refusal::Bug))
+    }
+}
+
+/// What the sender says the inflated length is: that of the only member of a gzip body, modulo 2³² (RFC 1952).
+fn stated_len(encoding: Encoding, body: &[u8]) -> usize {
+    match encoding {
+        Encoding::Identity => body.len(),
+        Encoding::Gzip => body.last_chunk().map_or(0, |isize| u32::from_le_bytes(*isize) as usize),
+    }
+}
+
+thread_local! {
+    static TOOLS: RefCell<Tools> = RefCell::new(Tools::default());
+}
+
+/// The buffers of one thread.
+#[derive(Debug, Default)]
+struct Tools {
+    inflater: Inflater,
+    deflater: Option<Deflater>,
+}
+
+impl Tools {
+    fn inspect(&mut self, form: Form, body: &Bytes, limit: usize) -> Result<Inspected, Refusal> {
+        let plain = self.inflater.inflate(form.encoding, body, limit)?;
+        let gzip =
+            |deflater: &mut Option<Deflater>, plain: &[u8]| Bytes::from(deflater.get_or_insert_default().gzip(plain));
+        match form.media {
+            Media::Protobuf => {
+                let skim = skim(form.signal, plain.bytes)?;
+                // Many receivers read the first member only, so several are stored as one.
+                let body = if plain.single { body.clone() } else { gzip(&mut self.deflater, plain.bytes) };
+                Ok(Inspected { body, items: skim.items, inflated: len(plain.bytes, limit)? })
+            }
+            Media::Json => {
+                let protobuf = json::from_json(form.signal, plain.bytes)?;
+                let skim = skim(form.signal, &protobuf)?;
+                let inflated = len(&protobuf, limit)?;
+                // Compressed where the client thought that worth while, and only there.
+                let body = match form.encoding {
+                    Encoding::Identity => Bytes::from(protobuf),
+                    Encoding::Gzip => gzip(&mut self.deflater, &protobuf),
+                };
+                Ok(Inspected { body, items: skim.items, inflated })
+            }
+        }
+    }
+}
+
+fn len(bytes: &[u8], limit: usize) -> Result<u32, Refusal> {
+    u32::try_from(bytes.len()).map_err(|_| Refusal::TooLarge { limit })
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
+    use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+    use prost::Message;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(4);
+    const LIMIT: usize = 64 << 20;
+
+    /// An export request of so many log records with bodies of so many bytes.
+    fn request(records: usize, bytes: usize) -> ExportLogsServiceRequest {
+        let body = Some(AnyValue { value: Some(Value::StringValue("x".repeat(bytes))) });
+        let log_records = vec![LogRecord { body, ..LogRecord::default() }; records];
+        let scope_logs = vec![ScopeLogs { log_records, ..ScopeLogs::default() }];
+        ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }] }
+    }
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        Deflater::new().gzip(plain)
+    }
+
+    async fn inspect(media: Media, encoding: Encoding, body: &[u8], limit: usize) -> Result<Inspected, Refusal> {
+        let form = Form { signal: Signal::Logs, media, encoding };
+        Inspector::new().inspect(form, Bytes::copy_from_slice(body), limit, PATIENCE).await
+    }
+
+    fn inflated(body: &[u8]) -> Vec<u8> {
+        Inflater::new().inflate(Encoding::Gzip, body, LIMIT).map(|inflated| inflated.bytes.to_vec()).unwrap()
+    }
+
+    /// Bodies of protobuf, plain and gzip, small and large.
+    /// Guarantees that they are kept as they came, with their items and inflated length told.
+    #[tokio::test]
+    async fn protobuf_is_kept_as_it_came() {
+        for (records, bytes) in [(0, 0), (3, 10), (100, 60_000)] {
+            let plain = request(records, bytes).encode_to_vec();
+            for (encoding, body) in [(Encoding::Identity, plain.clone()), (Encoding::Gzip, gzip(&plain))] {
+                let found = inspect(Media::Protobuf, encoding, &body, LIMIT).await.unwrap();
+                assert_eq!(found.body, body);
+                assert_eq!((found.items as usize, found.inflated as usize), (records, plain.len()));
+            }
+        }
+    }
+
+    /// The same request as JSON, plain and gzip, small and large.
+    /// Guarantees that the same protobuf is kept, compressed where the client compressed.
+    #[tokio::test]
+    async fn json_becomes_protobuf_in_the_encoding_it_came_in() {
+        for (records, bytes) in [(3, 10), (40, 60_000)] {
+            let request = request(records, bytes);
+            let (plain, text) = (request.encode_to_vec(), serde_json::to_vec(&request).unwrap());
+            let found = inspect(Media::Json, Encoding::Identity, &text, LIMIT).await.unwrap();
+            assert_eq!(found.body, plain);
+            let found = inspect(Media::Json, Encoding::Gzip, &gzip(&text), LIMIT).await.unwrap();
+            assert_eq!(inflated(&found.body), plain);
+            assert_eq!((found.items as usize, found.inflated as usize), (records, plain.len()));
+        }
+    }
+
+    /// A request cut into two gzip members, the smaller of which comes last.
+    /// Guarantees that one member with the whole request is kept, however large the first is.
+    #[tokio::test]
+    async fn gzip_of_several_members_is_kept_as_one() {
+        for (records, bytes) in [(3, 10), (100, 60_000)] {
+            let plain = request(records, bytes).encode_to_vec();
+            let (head, tail) = plain.split_at(plain.len() - 5);
+            let found =
+                inspect(Media::Protobuf, Encoding::Gzip, &[gzip(head), gzip(tail)].concat(), LIMIT).await.unwrap();
+            assert_eq!(libdeflate_one_member(&found.body, plain.len()), plain);
+            assert_eq!(found.items as usize, records);
+        }
+    }
+
+    /// Inflates the first member of `body` and nothing more.
+    fn libdeflate_one_member(body: &[u8], len: usize) -> Vec<u8> {
+        let mut plain = vec![0; len];
+        let read = libdeflater::Decompressor::new().gzip_decompress(body, &mut plain).unwrap();
+        plain.truncate(read);
+        plain
+    }
+
+    /// Small bodies that inflate to more than the limit, with an honest trailer and with a lying one.
+    /// Guarantees that they are refused for their size.
+    #[tokio::test]
+    async fn a_bomb_is_stopped_at_the_limit() {
+        let mut bomb = gzip(&vec![0; 80 << 20]);
+        for stated in [80_u32 << 20, 100, u32::MAX] {
+            let trailer = bomb.len() - 4;
+            bomb[trailer..].copy_from_slice(&stated.to_le_bytes());
+            for limit in [LIMIT, 1 << 20] {
+                let found = inspect(Media::Protobuf, Encoding::Gzip, &bomb, limit).await;
+                assert!(matches!(found, Err(Refusal::TooLarge { limit: said }) if said == limit), "{found:?}");
+            }
+        }
+    }
+
+    /// Bodies that are no request at all.
+    /// Guarantees a refusal that says where, small or large, and never a panic.
+    #[tokio::test]
+    async fn what_is_no_request_is_malformed() {
+        let (broken, long) = ([0xff; 9].as_slice(), vec![0xff; 5 << 20]);
+        for body in [broken, &long] {
+            assert!(matches!(
+                inspect(Media::Protobuf, Encoding::Identity, body, LIMIT).await,
+                Err(Refusal::Malformed(_))
+            ));
+            assert!(matches!(inspect(Media::Json, Encoding::Identity, body, LIMIT).await, Err(Refusal::Malformed(_))));
+            let found = inspect(Media::Protobuf, Encoding::Gzip, body, LIMIT).await;
+            assert!(matches!(found, Err(Refusal::Undecodable(_))), "{found:?}");
+        }
+    }
+
+    /// A large body while another has its turn for ever.
+    /// Guarantees that it is refused as overload in time, and that small ones pass meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn a_large_body_waits_its_turn_only_so_long() {
+        let inspector = Inspector::new();
+        let _turn = inspector.large.clone().acquire_owned().await.unwrap();
+        let form = Form { signal: Signal::Logs, media: Media::Protobuf, encoding: Encoding::Identity };
+        let large = Bytes::from(request(100, 60_000).encode_to_vec());
+        let found = inspector.inspect(form, large, LIMIT, PATIENCE).await;
+        assert!(matches!(found, Err(Refusal::Overloaded)), "{found:?}");
+        let small = Bytes::from(request(1, 10).encode_to_vec());
+        assert_eq!(inspector.inspect(form, small, LIMIT, PATIENCE).await.unwrap().items, 1);
+    }
+}
