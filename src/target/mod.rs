@@ -2,7 +2,22 @@
 //!
 //! A target sends one batch once and says what came back. It knows no retry, no breaker, no chain and no queue.
 
+mod credentials;
+mod dial;
 mod error;
+mod file;
+mod forms;
+mod grpc;
+mod headers;
+mod http;
+mod names;
+mod network;
+mod pool;
+mod probe;
+mod route;
+mod tls;
+mod watched;
+mod words;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,8 +25,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::error::BuildError;
+use self::file::FileTarget;
+use self::network::Network;
 use crate::batch::{Batch, BatchId, Signal};
-use crate::config::TargetConfig;
+use crate::config::{Protocol, TargetConfig, TargetKind};
 use crate::otlp::answer::Answer;
 
 /// A future that a target returns; boxed, since a chain holds targets of several kinds.
@@ -66,8 +83,23 @@ pub trait Target: Send + Sync + 'static {
 
 /// Builds the target that `config` describes; reads its TLS files and credentials, and never connects.
 ///
-/// `source_cluster` goes out as `x-source-cluster`; empty sends none.
+/// `source_cluster` goes out as `x-source-cluster`; empty sends none. A target belongs to the tokio runtime in which it
+/// first sends.
+///
+/// # Errors
+/// A [`BuildError`] that names the key, the file where one is meant, and the reason.
 pub fn build(config: &TargetConfig, source_cluster: &str) -> Result<Arc<dyn Target>, BuildError> {
-    let _ = source_cluster;
-    Err(BuildError::value(&config.name, "protocol", "not available yet"))
+    match &config.kind {
+        TargetKind::Network(network) => match network.protocol {
+            Protocol::OtlpGrpc => {
+                let wire = grpc::Grpc::new(config, network)?;
+                Ok(Arc::new(Network::new(config, network, source_cluster, wire)?))
+            }
+            Protocol::OtlpHttp => {
+                let wire = http::Http::new(config, network)?;
+                Ok(Arc::new(Network::new(config, network, source_cluster, wire)?))
+            }
+        },
+        TargetKind::File(file) => Ok(Arc::new(FileTarget::new(config, file)?)),
+    }
 }
