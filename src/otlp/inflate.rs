@@ -5,7 +5,7 @@
 //! caller's affair. Neither knows what is inside a body.
 
 use std::fmt;
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 
 use flate2::bufread::GzDecoder;
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
@@ -14,6 +14,9 @@ use crate::batch::Encoding;
 
 /// Room behind the expected end of the output. libdeflate leaves its fast loop when less than this is left.
 const SLACK: usize = 512;
+
+/// The buffer grows in steps of this, so that slightly larger bodies do not each want a new one.
+const GRAIN: usize = 64 << 10;
 
 /// DEFLATE cannot do better than this (zlib's technical notes: 258 bytes for 2 bits); a trailer that promises more lies.
 const MAX_RATIO: usize = 1032;
@@ -116,20 +119,15 @@ impl Inflater {
 
     /// Inflates into the buffer; returns the length and whether the body was one member.
     fn gunzip(&mut self, body: &[u8], limit: usize) -> Result<(usize, bool), InflateError> {
-        let mut capacity = first_guess(body).min(limit);
+        let capacity = stated_len(body).unwrap_or(0).min(limit);
         self.give_back(capacity);
-        loop {
-            self.reserve(capacity);
-            match self.decompressor.gzip_decompress(body, &mut self.buffer[..capacity + SLACK]) {
-                Ok(len) if len > limit => return Err(InflateError::TooLarge { limit }),
-                Ok(len) if is_one_member(body, len) => return Ok((len, true)),
-                // Several members, or something is wrong. The streaming inflater, slower, reads all and says what.
-                Ok(_) | Err(DecompressionError::BadData) => return self.gunzip_streaming(body, limit),
-                Err(DecompressionError::InsufficientSpace) if capacity >= limit => {
-                    return Err(InflateError::TooLarge { limit });
-                }
-                Err(DecompressionError::InsufficientSpace) => capacity = capacity.saturating_mul(4).min(limit),
-            }
+        self.reserve(capacity);
+        match self.decompressor.gzip_decompress(body, &mut self.buffer[..capacity + SLACK]) {
+            Ok(len) if len > limit => Err(InflateError::TooLarge { limit }),
+            Ok(len) if is_one_member(body, len) => Ok((len, true)),
+            Err(DecompressionError::InsufficientSpace) if capacity == limit => Err(InflateError::TooLarge { limit }),
+            // Several members, or something is wrong. The streaming inflater, slower, reads all and says what.
+            Ok(_) | Err(_) => self.gunzip_streaming(body, limit),
         }
     }
 
@@ -148,10 +146,7 @@ impl Inflater {
                 match member.read(&mut self.buffer[len..]) {
                     Ok(0) => break,
                     Ok(read) => len += read,
-                    Err(error) => {
-                        let left = member.into_inner().fill_buf().map_or(0, <[u8]>::len);
-                        return Err(damaged(&error, members, body.len() - left));
-                    }
+                    Err(error) => return Err(damaged(&error, members, body.len() - member.into_inner().len())),
                 }
             }
             rest = member.into_inner();
@@ -163,7 +158,7 @@ impl Inflater {
     fn reserve(&mut self, capacity: usize) {
         if self.buffer.len() < capacity + SLACK {
             // A fresh vector of zeros, since the allocator has zeroed pages at hand and nothing needs to be copied.
-            self.buffer = vec![0; capacity + SLACK];
+            self.buffer = vec![0; (capacity + SLACK).next_multiple_of(GRAIN)];
         }
     }
 
@@ -180,10 +175,10 @@ impl Inflater {
     }
 }
 
-/// The output size that the trailer of a single member states, or a plausible one when it cannot be true.
-fn first_guess(body: &[u8]) -> usize {
-    let stated = body.last_chunk().map_or(0, |isize| u32::from_le_bytes(*isize) as usize);
-    if stated <= body.len().saturating_mul(MAX_RATIO) { stated } else { body.len().saturating_mul(8) }
+/// The inflated length that the trailer of a single member states. `None` when that cannot be true.
+fn stated_len(body: &[u8]) -> Option<usize> {
+    let stated = u32::from_le_bytes(*body.last_chunk()?) as usize;
+    (stated <= body.len().saturating_mul(MAX_RATIO)).then_some(stated)
 }
 
 /// Whether `body`, whose first member inflated to `len` bytes, ends with that member.
@@ -191,16 +186,17 @@ fn first_guess(body: &[u8]) -> usize {
 /// A further member begins with the magic of RFC 1952, so a body without a second magic has none. A magic that is there
 /// by chance is no harm: such a body is read once more, by the streaming inflater, which knows for sure.
 fn is_one_member(body: &[u8], len: usize) -> bool {
-    let stated = body.last_chunk().map(|isize| u32::from_le_bytes(*isize));
-    stated == Some(len as u32) && memchr::memmem::find(&body[MIN_MEMBER..], &[0x1f, 0x8b, 0x08]).is_none()
+    stated_len(body) == Some(len) && memchr::memmem::find(&body[MIN_MEMBER..], &[0x1f, 0x8b, 0x08]).is_none()
 }
 
 fn damaged(error: &io::Error, members: usize, offset: usize) -> InflateError {
-    let what = match error.kind() {
+    let mut what = match error.kind() {
         io::ErrorKind::UnexpectedEof => "it ends in the middle".to_owned(),
-        _ if members > 0 => format!("{error}, behind {members} sound gzip members"),
         _ => error.to_string(),
     };
+    if members > 0 {
+        what.push_str(&format!(", behind {members} sound gzip members"));
+    }
     InflateError::Damaged { what, offset }
 }
 
@@ -244,3 +240,6 @@ impl Deflater {
         compressed
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -208,12 +208,12 @@ impl Status {
         if let Some(delay) = self.delay {
             let seconds = i64::try_from(delay.as_secs()).unwrap_or(i64::MAX);
             let retry_delay = Some(wire::Duration { seconds, nanos: delay.subsec_nanos().cast_signed() });
-            details.push(any(RETRY_INFO, &wire::RetryInfo { retry_delay }));
+            details.push(to_any(RETRY_INFO, &wire::RetryInfo { retry_delay }));
         }
         if let Some(Violation { field, description }) = &self.violation {
             let violation =
                 wire::FieldViolation { field: shorten(field).to_owned(), description: shorten(description).to_owned() };
-            details.push(any(BAD_REQUEST, &wire::BadRequest { field_violations: vec![violation] }));
+            details.push(to_any(BAD_REQUEST, &wire::BadRequest { field_violations: vec![violation] }));
         }
         wire::Status { code: self.code.into(), message: shorten(&self.message).to_owned(), details }
     }
@@ -265,7 +265,7 @@ impl Status {
     }
 }
 
-fn any(type_url: &str, message: &impl prost::Message) -> wire::Any {
+fn to_any(type_url: &str, message: &impl prost::Message) -> wire::Any {
     wire::Any { type_url: type_url.to_owned(), value: message.encode_to_vec() }
 }
 
@@ -284,3 +284,6 @@ fn read_json_delay(text: &str) -> Option<Duration> {
     let plain = seconds.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if plain { Duration::try_from_secs_f64(seconds.parse().ok()?).ok() } else { None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Sound, damaged, multi-member and oversized bodies.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMIT: usize = 1 << 20;
+
+/// One gzip member by another compressor than ours.
+fn member(plain: &[u8], level: u32) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Compressible and incompressible contents, from nothing to a few KiB.
+fn content() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        vec(any::<u8>(), 0..3000),
+        vec(proptest::sample::select(b"abc \n".as_slice()), 0..3000),
+        (any::<u8>(), 0..20_000_usize).prop_map(|(byte, len)| vec![byte; len]),
+    ]
+}
+
+proptest! {
+    /// Contents compressed by ours and by another compressor at any level, one after the other through one inflater.
+    /// Guarantees that what was compressed comes back, as one member, whatever the buffer held before.
+    #[test]
+    fn what_was_compressed_comes_back(contents in vec((content(), 0..10_u32), 1..6)) {
+        let (mut inflater, mut deflater) = (Inflater::new(), Deflater::new());
+        for (plain, level) in &contents {
+            for body in [member(plain, *level), deflater.gzip(plain)] {
+                let inflated = inflater.inflate(Encoding::Gzip, &body, LIMIT);
+                prop_assert_eq!(inflated, Ok(Inflated { bytes: plain, single: true }));
+            }
+        }
+    }
+
+    /// Bodies of several members, empty and equal ones among them.
+    /// Guarantees that all are read, and that the caller learns that there were several.
+    #[test]
+    fn members_are_read_to_the_last(contents in vec((content(), 0..10_u32), 1..5), again: bool) {
+        let mut contents = contents;
+        if again {
+            contents.push(contents[0].clone());
+        }
+        let body: Vec<u8> = contents.iter().flat_map(|(plain, level)| member(plain, *level)).collect();
+        let whole: Vec<u8> = contents.iter().flat_map(|(plain, _)| plain).copied().collect();
+        let mut inflater = Inflater::new();
+        let inflated = inflater.inflate(Encoding::Gzip, &body, LIMIT);
+        prop_assert_eq!(inflated, Ok(Inflated { bytes: &whole, single: contents.len() == 1 }));
+    }
+
+    /// Bodies at, and one byte over, any limit, of one member and of two.
+    /// Guarantees that the limit is exact and that the buffer stays near it.
+    #[test]
+    fn the_limit_is_exact(plain in content(), split: prop::sample::Index) {
+        let split = split.index(plain.len() + 1);
+        let two = [member(&plain[..split], 6), member(&plain[split..], 6)].concat();
+        for body in [member(&plain, 6), two] {
+            let mut inflater = Inflater::new();
+            prop_assert_eq!(inflater.inflate(Encoding::Gzip, &body, plain.len()).unwrap().bytes, &plain);
+            if let Some(limit) = plain.len().checked_sub(1) {
+                let mut inflater = Inflater::new();
+                prop_assert_eq!(inflater.inflate(Encoding::Gzip, &body, limit), Err(InflateError::TooLarge { limit }));
+                prop_assert!(inflater.buffer.len() <= (limit + SLACK).next_multiple_of(GRAIN));
+            }
+        }
+    }
+
+    /// Bodies cut at any place, and with any bit flipped.
+    /// Guarantees that damage is found, or was in bits that mean nothing; never a wrong content.
+    #[test]
+    fn damage_is_found(plain in content(), place: prop::sample::Index, bit in 0..8_u8) {
+        let body = member(&plain, 6);
+        let at = place.index(body.len());
+        let mut inflater = Inflater::new();
+        let cut = inflater.inflate(Encoding::Gzip, &body[..at], LIMIT);
+        prop_assert!(matches!(cut, Err(InflateError::Damaged { offset, .. }) if offset <= at), "{:?}", cut);
+        let mut flipped = body.clone();
+        flipped[at] ^= 1 << bit;
+        match inflater.inflate(Encoding::Gzip, &flipped, LIMIT) {
+            Ok(inflated) => prop_assert_eq!(inflated.bytes, &plain),
+            Err(InflateError::Damaged { offset, .. }) => prop_assert!(offset <= body.len()),
+            Err(InflateError::TooLarge { .. }) => {} // a flipped length inside the data may well ask for more
+        }
+    }
+}
+
+/// Bodies that are wrong in one way each.
+/// Guarantees the sentence that the client's developer reads.
+#[test]
+fn damage_is_described() {
+    let body = member(b"a log record", 6);
+    let mut broken = body.clone();
+    broken[body.len() - 5] ^= 1;
+    let sentence = |body: &[u8]| Inflater::new().inflate(Encoding::Gzip, body, LIMIT).unwrap_err().to_string();
+    for (body, words) in [
+        (&b""[..], "the gzip body is damaged: it ends in the middle (near byte 0 of the compressed body)"),
+        (&body[..20], "the gzip body is damaged: it ends in the middle (near byte 20 of the compressed body)"),
+        (
+            b"{\"resourceLogs\":[]}",
+            "the gzip body is damaged: invalid gzip header (near byte 10 of the compressed body)",
+        ),
+        (
+            &broken,
+            "the gzip body is damaged: corrupt gzip stream does not have a matching checksum (near byte 32 of the compressed body)",
+        ),
+        (
+            &[&*body, b"\n"].concat(),
+            "the gzip body is damaged: it ends in the middle, behind 1 sound gzip members (near byte 33 of the compressed body)",
+        ),
+        (
+            &[&*body, &[0; 32]].concat(),
+            "the gzip body is damaged: invalid gzip header, behind 1 sound gzip members (near byte 42 of the compressed body)",
+        ),
+    ] {
+        assert_eq!(sentence(body), words);
+    }
+}
+
+/// A small body that inflates to 64 MiB, whole and with a trailer that lies about it.
+/// Guarantees that inflating stops at the limit and that the buffer does not grow past it.
+#[test]
+fn a_bomb_is_stopped_at_the_limit() {
+    let mut bomb = member(&vec![0; 64 << 20], 9);
+    for stated in [64 << 20, 0, 100, u32::MAX] {
+        let trailer = bomb.len() - 4;
+        bomb[trailer..].copy_from_slice(&stated.to_le_bytes());
+        let mut inflater = Inflater::new();
+        assert_eq!(inflater.inflate(Encoding::Gzip, &bomb, LIMIT), Err(InflateError::TooLarge { limit: LIMIT }));
+        assert!(inflater.buffer.len() <= (LIMIT + SLACK).next_multiple_of(GRAIN));
+    }
+    assert_eq!(InflateError::TooLarge { limit: 7 }.to_string(), "the request is larger than the limit of 7 bytes");
+}
+
+/// A member whose content holds what looks like the start of another, stored without compression.
+/// Guarantees that a magic by chance does not make two members of one.
+#[test]
+fn a_magic_by_chance_is_no_member() {
+    let plain = member(b"inner", 6).repeat(3);
+    let body = member(&plain, 0);
+    let mut inflater = Inflater::new();
+    assert_eq!(inflater.inflate(Encoding::Gzip, &body, LIMIT), Ok(Inflated { bytes: &plain, single: true }));
+}
+
+/// Plain bodies on both sides of the limit.
+/// Guarantees that they are handed back uncopied, and that the limit holds for them too.
+#[test]
+fn a_plain_body_is_handed_back() {
+    let body = [7; 10];
+    let mut inflater = Inflater::new();
+    let inflated = inflater.inflate(Encoding::Identity, &body, 10).unwrap();
+    assert!(std::ptr::eq(inflated.bytes, &body) && inflated.single);
+    assert_eq!(inflater.inflate(Encoding::Identity, &body, 9), Err(InflateError::TooLarge { limit: 9 }));
+}
+
+/// One body of 16 MiB among small ones.
+/// Guarantees that its buffer is kept for a while, and given back when it was not needed again.
+#[test]
+fn a_large_buffer_is_given_back() {
+    let (mut inflater, mut deflater) = (Inflater::new(), Deflater::new());
+    let (large, small) = (deflater.gzip(&vec![1; 16 << 20]), deflater.gzip(b"small"));
+    assert!(deflater.scratch.len() <= KEPT);
+    inflater.inflate(Encoding::Gzip, &large, 64 << 20).unwrap();
+    for _ in 1..PATIENCE {
+        inflater.inflate(Encoding::Gzip, &small, 64 << 20).unwrap();
+        assert!(inflater.buffer.len() >= 16 << 20);
+    }
+    inflater.inflate(Encoding::Gzip, &small, 64 << 20).unwrap();
+    assert!(inflater.buffer.len() <= KEPT);
+}
