@@ -25,6 +25,7 @@
 //! | [`observe`] | metrics, status, admin HTTP |
 //! | [`cli`] | one file a command |
 
+pub mod app;
 pub mod batch;
 pub mod cli;
 pub mod config;

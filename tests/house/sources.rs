@@ -4,25 +4,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// One source file.
-pub struct Source {
+pub(crate) struct Source {
     /// Path below the root of the checkout.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The part it belongs to: the first folder below `src`, or the file's name without its ending.
-    pub part: String,
+    pub(crate) part: String,
     /// Its whole text.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Source {
     /// The lines of code before the file's unit tests, without comments.
-    pub fn code(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn code(&self) -> impl Iterator<Item = &str> {
         let lines = self.text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
         lines.map(|line| line.split("//").next().unwrap_or_default())
     }
 }
 
 /// Every `.rs` file below `folder`.
-pub fn below(folder: &str) -> Vec<Source> {
+pub(crate) fn below(folder: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
     let mut folders = vec![root.join(folder)];

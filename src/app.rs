@@ -1,0 +1,182 @@
+//! The composition root: the only file that knows every part; start order and stop order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::batch::Signal;
+use crate::config::{Config, ShutdownConfig};
+use crate::deliver::Deliver;
+use crate::observe::{self, Admin, Facts, Observer, Registry, RegistryError, Serving, Sources};
+use crate::queue::{OpenError, Queue};
+use crate::receive::{self, Doors};
+use crate::target;
+
+/// Of the time to stop, what is kept for closing the store.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// A running gateway. It runs until [`App::stop`].
+pub struct App {
+    addresses: Addresses,
+    shutdown: ShutdownConfig,
+    queue: Queue,
+    deliver: Arc<Deliver>,
+    observer: Observer,
+    stop_doors: watch::Sender<bool>,
+    doors: JoinHandle<()>,
+    /// Told last of all: who asks why stopping takes so long is still answered.
+    stop_admin: watch::Sender<bool>,
+    admin: Serving,
+    watching: JoinHandle<()>,
+}
+
+/// Where the gateway listens, with the ports that the system chose for port 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Addresses {
+    /// OTLP/gRPC.
+    pub grpc: Option<SocketAddr>,
+    /// OTLP/HTTP.
+    pub http: Option<SocketAddr>,
+    /// Metrics, probes, status.
+    pub admin: SocketAddr,
+}
+
+/// Why a gateway did not start. Nothing was accepted, and nothing on disk was changed unless the store itself says so.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A target cannot be set up: a certificate or token cannot be read.
+    #[error(transparent)]
+    Target(#[from] target::BuildError),
+    /// A door cannot be opened.
+    #[error(transparent)]
+    Door(#[from] receive::BindError),
+    /// The admin port cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] observe::BindError),
+    /// The queue cannot be opened.
+    #[error(transparent)]
+    Queue(#[from] OpenError),
+    /// Two metrics of one name: a bug.
+    #[error(transparent)]
+    Metrics(#[from] RegistryError),
+    /// The system gives no thread for the admin port.
+    #[error("no thread for the admin port")]
+    Thread(#[source] io::Error),
+}
+
+impl App {
+    /// Binds the ports, opens the queue, starts delivery, then the doors: whoever is refused is refused before anything
+    /// on disk was touched, and whoever is let in finds a queue behind the door.
+    ///
+    /// # Errors
+    /// [`StartError`]; no target is contacted, so none can make the start fail or wait.
+    pub async fn start(config: Config) -> Result<App, StartError> {
+        let Config { cluster, receivers, queue: queue_config, targets, chain, replay, admin, shutdown, telemetry: _ } =
+            config;
+        let mut built = Vec::with_capacity(targets.len());
+        for target in targets {
+            let sender = target::build(&target, &cluster.name)?;
+            built.push((target, sender));
+        }
+        let doors = Doors::bind(&receivers).await?;
+        let admin_port = Admin::bind(&admin).await?;
+        let addresses =
+            Addresses { grpc: doors.grpc_address(), http: doors.http_address(), admin: admin_port.address() };
+
+        let facts = Facts {
+            grpc: addresses.grpc,
+            http: addresses.http,
+            admin: Some(addresses.admin),
+            ..Facts::new(&cluster.name)
+        };
+        let observer = Observer::new(facts, &Registry::new())?;
+        let (stop_admin, admin_stopped) = watch::channel(false);
+        let admin = admin_port.serve(observer.clone(), admin_stopped.clone()).map_err(StartError::Thread)?;
+
+        let orders = Signal::ALL.map(|signal| queue_config.signals[signal.index()].order);
+        let opening = tokio::task::spawn_blocking(move || Queue::open(&queue_config));
+        let queue = opening.await.expect("opening the queue does not panic")?;
+        let deliver = Arc::new(Deliver::start(chain, replay, orders, built, queue.clone()));
+        let stats = Arc::new(receive::Stats::new());
+        observer.recovered(sources(&queue, &deliver, &stats));
+        let watching = tokio::spawn({
+            let observer = observer.clone();
+            async move { observer.watch(admin_stopped).await }
+        });
+        let (stop_doors, doors_stopped) = watch::channel(false);
+        let doors = tokio::spawn(doors.serve(queue.clone(), stats, doors_stopped));
+        let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
+        info!(grpc = text(addresses.grpc), http = text(addresses.http), admin = %addresses.admin, "accepting");
+        Ok(App { addresses, shutdown, queue, deliver, observer, stop_doors, doors, stop_admin, admin, watching })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The queue, to look into.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Delivery, to look into.
+    pub fn deliver(&self) -> &Deliver {
+        &self.deliver
+    }
+
+    /// Stops in the order that loses nothing: unready and lingering so that load balancers look elsewhere, doors,
+    /// delivery, store, admin port. Ends within `shutdown.timeout`, whatever still hangs: what was acknowledged is on disk.
+    ///
+    /// `linger` is whether to wait for load balancers at all; a person at a terminal does not want to.
+    pub async fn stop(self, linger: bool) {
+        let ShutdownConfig { linger: pause, timeout } = self.shutdown;
+        let deadline = Instant::now() + timeout;
+        let left = |reserve: Duration| deadline.saturating_duration_since(Instant::now()).saturating_sub(reserve);
+        self.observer.stopping();
+        info!("stopping");
+        if linger {
+            tokio::time::sleep(pause.min(timeout / 2)).await;
+        }
+        self.stop_doors.send_replace(true);
+        let patience = left(CLOSING.min(timeout / 2));
+        let delivery = self.deliver.stop(patience);
+        let mut serving = self.doors;
+        let doors = tokio::time::timeout(patience, &mut serving);
+        let (_, doors) = tokio::join!(delivery, doors);
+        if doors.is_err() {
+            serving.abort();
+            warn!("some clients were cut off in the middle of a request: they had no OK and will send again");
+        }
+        if tokio::time::timeout(left(Duration::ZERO), self.queue.close()).await.is_err() {
+            warn!(
+                "the store did not close in time; it will recover at the next start, and nothing acknowledged is lost"
+            );
+        }
+        self.stop_admin.send_replace(true);
+        let _ = self.watching.await;
+        self.admin.ended().await;
+        info!("stopped");
+    }
+}
+
+/// What the observer looks at.
+fn sources(queue: &Queue, deliver: &Arc<Deliver>, stats: &Arc<receive::Stats>) -> Sources {
+    let (deliver, stats) = (Arc::clone(deliver), Arc::clone(stats));
+    let (snapshots, recounts) = (queue.clone(), queue.clone());
+    Sources {
+        doors: Box::new(move || stats.snapshot()),
+        queue: Box::new(move || snapshots.snapshot()),
+        deliver: Box::new(move || deliver.snapshot()),
+        recount: Box::new(move || {
+            let queue = recounts.clone();
+            Box::pin(async move { queue.recount().await.map_err(|error| error.to_string()) })
+        }),
+    }
+}

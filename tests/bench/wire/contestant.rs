@@ -1,0 +1,148 @@
+//! A process under measurement, alone on the first core.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+/// Clock ticks a second of `/proc/PID/stat`; Linux has told 100 to user space for ever.
+const TICKS: f64 = 100.0;
+
+pub(crate) struct Contestant {
+    child: Child,
+    door: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+/// What a process has used.
+pub(crate) struct Usage {
+    /// User and system time.
+    pub(crate) cpu_seconds: f64,
+    /// Bytes handed to the disk.
+    pub(crate) written: u64,
+    /// Largest resident memory so far, in bytes.
+    pub(crate) peak_resident: u64,
+}
+
+impl Usage {
+    /// What was used since `before`; the peak is that of the whole life.
+    pub(crate) fn since(&self, before: &Usage) -> Usage {
+        Usage {
+            cpu_seconds: self.cpu_seconds - before.cpu_seconds,
+            written: self.written - before.written,
+            peak_resident: self.peak_resident,
+        }
+    }
+}
+
+impl Contestant {
+    /// Starts it with an OTLP/gRPC door and the sink as its only target.
+    pub(crate) fn start(name: &str, sink: SocketAddr) -> Result<Contestant, String> {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|error| error.to_string())?;
+        let door = free_port();
+        let config = folder.path().join("config.yaml");
+        let (program, arguments, text) = match name {
+            "spillway" => (env!("CARGO_BIN_EXE_spillway").to_owned(), vec!["run"], spillway(door, sink, &folder)),
+            _ => (collector_program()?, Vec::new(), collector(door, sink)),
+        };
+        fs::write(&config, text).map_err(|error| error.to_string())?;
+        let log = fs::File::create(folder.path().join("log")).map_err(|error| error.to_string())?;
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0"]).arg(program).args(arguments).arg("--config").arg(&config);
+        command.env("GOMAXPROCS", "1").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let child = command.spawn().map_err(|error| format!("taskset: {error}"))?;
+        let mut contestant = Contestant { child, door, _folder: folder };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(door).is_err() {
+            let ended = contestant.child.try_wait().map_err(|error| error.to_string())?;
+            if ended.is_some() || Instant::now() > deadline {
+                let log = fs::read_to_string(contestant._folder.path().join("log")).unwrap_or_default();
+                return Err(format!("it did not open its door: {log}"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(contestant)
+    }
+
+    pub(crate) fn door(&self) -> SocketAddr {
+        self.door
+    }
+
+    /// What it has used so far.
+    pub(crate) fn usage(&mut self) -> Result<Usage, String> {
+        let pid = self.child.id();
+        let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).map_err(|error| error.to_string());
+        let field = |text: &str, name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).unwrap_or_default()
+        };
+        Ok(Usage {
+            cpu_seconds: cpu_seconds(&read("stat")?),
+            written: field(&read("io")?, "write_bytes:"),
+            peak_resident: field(&read("status")?, "VmHWM:") << 10,
+        })
+    }
+}
+
+impl Drop for Contestant {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Keeps the calling thread, and all that it starts from now on, on that core.
+pub(crate) fn pin_to(core: usize) {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    sched_setaffinity(None, &cores).expect("the machine has two cores");
+}
+
+/// CPU seconds of this process.
+pub(crate) fn own_cpu_seconds() -> f64 {
+    cpu_seconds(&fs::read_to_string("/proc/self/stat").expect("Linux has /proc"))
+}
+
+/// User and system time, fields 14 and 15 of proc(5)'s `stat`, counted behind the name in parentheses.
+fn cpu_seconds(stat: &str) -> f64 {
+    let behind = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: f64 = behind.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / TICKS
+}
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port")
+}
+
+fn collector_program() -> Result<String, String> {
+    let build = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/build");
+    let output = Command::new(build).stderr(Stdio::inherit()).output().map_err(|error| format!("{build}: {error}"))?;
+    if !output.status.success() {
+        return Err("the collector could not be built".to_owned());
+    }
+    Ok(format!("{}/otelcol", String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+fn spillway(door: SocketAddr, sink: SocketAddr, folder: &tempfile::TempDir) -> String {
+    format!(
+        "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"{door}\"}}}}}}}}\n\
+         queue: {{directory: {}/queue}}\n\
+         targets: {{hub: {{protocol: otlp_grpc, endpoint: \"http://{sink}\"}}}}\n\
+         chain: {{primary: hub}}\n\
+         admin: {{endpoint: 127.0.0.1:0}}\n",
+        folder.path().display()
+    )
+}
+
+fn collector(door: SocketAddr, sink: SocketAddr) -> String {
+    let pipelines =
+        ["traces", "metrics", "logs"].map(|signal| format!("{signal}: {{receivers: [otlp], exporters: [otlp]}}"));
+    format!(
+        "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"{door}\"}}}}}}}}\n\
+         exporters: {{otlp: {{endpoint: \"{sink}\", tls: {{insecure: true}}, compression: gzip}}}}\n\
+         service: {{telemetry: {{metrics: {{level: none}}}}, pipelines: {{{}}}}}\n",
+        pipelines.join(", ")
+    )
+}

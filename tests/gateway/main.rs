@@ -1,0 +1,28 @@
+//! The whole gateway: the real binary, real sockets, a real store, and an account kept outside of it.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod both_targets_dead;
+mod bytes_unchanged;
+mod demo;
+mod hub_killed;
+mod kill_nine;
+mod refuses_to_start;
+mod sick_hub;
+mod starts_alone;
+mod stop_is_bounded;
+#[path = "../support/mod.rs"]
+mod support;
+
+/// A chain of hub and fallback with patience short enough for a test.
+fn chain(protocol: &str, hub: &str, fallback: &str, replay_to_primary: bool) -> String {
+    let pace = "timeout: 2s, retry: {initial_interval: 100ms, max_interval: 1s}, \
+                health: {interval: 500ms, timeout: 500ms, unhealthy_after: 2}, \
+                breaker: {open_for: 300ms, max_open_for: 1s, half_open_successes: 2, ramp: 1s}";
+    format!(
+        "targets:\n  \
+           hub: {{protocol: {protocol}, endpoint: \"{hub}\", {pace}}}\n  \
+           fallback: {{protocol: {protocol}, endpoint: \"{fallback}\", {pace}, replay_to_primary: {replay_to_primary}}}\n\
+         chain: {{primary: hub, fallback: [fallback], failover_after: 1s, min_stay: 1s}}\n"
+    )
+}

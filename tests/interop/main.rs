@@ -1,0 +1,21 @@
+//! spillway between the programs that users put around it: a real OpenTelemetry Collector as spoke and as hub, and the
+//! Python SDK as client. What is missing on a machine is skipped aloud.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+
+mod both_hubs_dead;
+#[allow(dead_code, reason = "shared with the tests of the gateway, which use the rest")]
+#[path = "../support/gateway.rs"]
+mod gateway;
+mod hub_killed;
+mod python_sdk;
+mod through_collectors;
+mod tools;
+#[path = "../support/wait.rs"]
+mod wait;
+
+/// Items of each signal.
+const ITEMS: u64 = 200_000;
+/// Most items that can be out on leases: 32 requests of at most 2000 items (a spoke's largest batch), all merged ones alike.
+const LEASED: u64 = 32 * 8192;

@@ -1,0 +1,168 @@
+//! The real binary as a child process, on a queue in a temporary folder.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long a gateway may take to say where it listens.
+const START: Duration = Duration::from_secs(20);
+
+/// A place for a gateway's files, kept over its restarts.
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+}
+
+/// A running gateway. Killed when dropped.
+pub(crate) struct Gateway {
+    child: Child,
+    /// OTLP/gRPC door.
+    pub(crate) grpc: SocketAddr,
+    /// OTLP/HTTP door.
+    pub(crate) http: SocketAddr,
+    /// Admin port.
+    pub(crate) admin: SocketAddr,
+    /// From the start of the process until it listened.
+    pub(crate) started_in: Duration,
+    log: PathBuf,
+}
+
+impl Home {
+    /// An empty one.
+    pub(crate) fn new() -> Home {
+        Home { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Its folder.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts the binary with `config`, whose doors and queue are added here, and waits until it listens.
+    pub(crate) fn start(&self, config: &str) -> Gateway {
+        let config_file = self.path().join("spillway.yaml");
+        fs::write(&config_file, format!("{config}\n{}", self.places())).unwrap();
+        let ports = self.path().join("ports.json");
+        let _ = fs::remove_file(&ports);
+        let log = self.path().join("log.txt");
+        let log_file = fs::File::options().create(true).append(true).open(&log).unwrap();
+        let began = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_spillway"))
+            .args(["run", "--config"])
+            .arg(&config_file)
+            .arg("--ports-file")
+            .arg(&ports)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log_file)
+            .spawn()
+            .unwrap();
+        let ports = loop {
+            let ports = fs::read_to_string(&ports).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+            if let Some(ports) = ports {
+                break ports;
+            }
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none() && began.elapsed() < START, "no start ({ended:?}):\n{}", read(&log));
+            std::thread::yield_now();
+        };
+        let started_in = began.elapsed();
+        let port = |name: &str| ports[name].as_str().unwrap().parse().unwrap();
+        Gateway { child, grpc: port("grpc"), http: port("http"), admin: port("admin"), started_in, log }
+    }
+
+    fn places(&self) -> String {
+        format!(
+            "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 127.0.0.1:0}}, http: {{endpoint: 127.0.0.1:0}}}}}}}}\n\
+             queue: {{directory: {}/queue}}\n\
+             admin: {{endpoint: 127.0.0.1:0}}\n\
+             shutdown: {{linger: 0, timeout: 10s}}\n",
+            self.path().display()
+        )
+    }
+}
+
+impl Gateway {
+    /// A GET on the admin port: status code and body.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.admin).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.admin).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let code = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        (code, if chunked { unchunk(body) } else { body.to_owned() })
+    }
+
+    /// The sum of a metric over the series whose line contains each of `labels`.
+    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let (_, text) = self.get("/metrics");
+        let series = text.lines().filter(|line| {
+            let rest = line.strip_prefix(name).unwrap_or("#");
+            rest.starts_with(['{', ' ']) && labels.iter().all(|label| rest.contains(label))
+        });
+        series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+
+    /// Items of one account of the books, all signals together.
+    pub(crate) fn books(&self, account: &str) -> u64 {
+        self.metric("spillway_books_items", &[&format!("account=\"{account}\"")]) as u64
+    }
+
+    /// Asserts that the books balance, in themselves and against the recount.
+    pub(crate) fn assert_balanced(&self) {
+        let came = self.books("accepted") + self.books("imported");
+        let went = ["queued", "delivered", "rejected", "dead", "dropped"].map(|account| self.books(account));
+        assert_eq!(came, went.iter().sum::<u64>(), "the books: {went:?}\n{}", self.log());
+        assert_eq!(self.metric("spillway_books_imbalance_items", &[]), 0.0, "the recount:\n{}", self.log());
+    }
+
+    /// What it logged, all its lives together.
+    pub(crate) fn log(&self) -> String {
+        read(&self.log)
+    }
+
+    /// SIGKILL: no chance to tidy up.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        assert_eq!(self.child.wait().unwrap().signal(), Some(9), "it ended before it was killed:\n{}", self.log());
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn unchunk(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        whole.push_str(&rest[..length]);
+        body = rest[length..].trim_start_matches("\r\n");
+        if length == 0 {
+            break;
+        }
+    }
+    whole
+}
