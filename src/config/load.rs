@@ -1,9 +1,20 @@
 //! From a file, options and the environment to a [`Config`], or to the list of all that is wrong.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::Config;
 use super::mistake::{Mistake, Mistakes, Place};
+use super::reader::Report;
+use super::substitute::{Env, substitute};
+use super::tree::Node;
+use super::{
+    AdminConfig, ClusterConfig, Config, FileConfig, NetworkConfig, QueueConfig, ReceiverConfig, ReplayConfig,
+    ShutdownConfig, TargetConfig, TargetKind, TelemetryConfig, environment, files, later, overrides, read, render,
+    rules, show, yaml,
+};
+
+/// Larger files are no configuration.
+const MAX_FILE: u64 = 4 << 20;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +39,37 @@ pub struct Override {
     pub option: String,
     /// Key and value, `queue.max_size=1GiB`.
     pub assignment: String,
+}
+
+impl Source {
+    /// What messages call it.
+    pub fn name(&self) -> String {
+        match self {
+            Source::File(path) => path.display().to_string(),
+            Source::Text { name, .. } => name.clone(),
+            Source::Environment => "environment".to_owned(),
+        }
+    }
+
+    fn text(&self) -> Result<String, Mistake> {
+        let path = match self {
+            Source::Text { text, .. } => return Ok(text.clone()),
+            Source::Environment => return Ok(String::new()),
+            Source::File(path) => path,
+        };
+        let unreadable = |why: String| Mistake::new(Place::Nowhere, format!("the file cannot be read: {why}"));
+        let file = std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(unreadable(format!("it is larger than {MAX_FILE} bytes")));
+        }
+        String::from_utf8(bytes).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+            Mistake::new(Place::File { line, column: 1 }, "the line is not UTF-8")
+        })
+    }
 }
 
 impl Override {
@@ -68,7 +110,87 @@ impl Config {
         overrides: &[Override],
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Loaded, Mistakes> {
-        let _ = (source, overrides, env);
-        Err(Mistakes { file: String::new(), list: vec![Mistake::new(Place::Nowhere, "loading is being written")] })
+        let file = source.name();
+        let report = Report::default();
+        let loaded = source.text().and_then(|text| from_text(source, &text, overrides, env, &report));
+        if let Err(mistake) = &loaded {
+            report.mistake(mistake.clone());
+        }
+        let (mistakes, warnings) = report.into_parts();
+        match loaded {
+            Ok(config) if mistakes.is_empty() => {
+                let warnings = warnings.iter().map(|warning| warning.line(&file)).collect();
+                Ok(Loaded { config, warnings })
+            }
+            _ => Err(Mistakes { file, list: mistakes }),
+        }
     }
+
+    /// The effective configuration as YAML, every key with its value, secrets as `***`.
+    pub fn to_yaml(&self) -> String {
+        render::yaml(&show::tree(self))
+    }
+
+    /// The same as JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        render::json(&show::tree(self))
+    }
+
+    /// This configuration with every key at its default but for names, kinds and endpoints of the targets, and the chain.
+    pub(super) fn with_defaults(&self) -> Config {
+        let bare = |target: &TargetConfig| {
+            let kind = match &target.kind {
+                TargetKind::Network(network) => {
+                    TargetKind::Network(NetworkConfig::new(network.protocol, network.endpoints.clone()))
+                }
+                TargetKind::File(file) => TargetKind::File(FileConfig::new(&file.path)),
+            };
+            TargetConfig::new(&target.name, kind)
+        };
+        Config {
+            cluster: ClusterConfig::default(),
+            receivers: ReceiverConfig::default(),
+            queue: QueueConfig::default(),
+            targets: self.targets.iter().map(bare).collect(),
+            chain: self.chain.clone(),
+            replay: ReplayConfig::default(),
+            admin: AdminConfig::default(),
+            shutdown: ShutdownConfig::default(),
+            telemetry: TelemetryConfig::default(),
+        }
+    }
+}
+
+/// The straight line: text → tree → overrides → substitution → environment → sections → rules. An `Err` is a mistake after which
+/// nothing more can be read; everything else is in the report.
+fn from_text(
+    source: &Source,
+    text: &str,
+    overrides: &[Override],
+    env: Env<'_>,
+    report: &Report,
+) -> Result<Config, Mistake> {
+    let (mut mistakes, mut warnings) = (Vec::new(), Vec::new());
+    let parsed = yaml::parse(text, &|line, column| Place::File { line, column }, &mut mistakes);
+    let read = parsed.map(|tree| {
+        let mut tree = tree.unwrap_or_else(|| Node::map(Place::Nowhere));
+        overrides::apply(&mut tree, overrides, &mut mistakes);
+        substitute(&mut tree, env, &mut mistakes);
+        environment::fill(&mut tree, env, &mut mistakes, &mut warnings);
+        tree
+    });
+    mistakes.into_iter().for_each(|mistake| report.mistake(mistake));
+    warnings.into_iter().for_each(|warning| report.warning(warning));
+    let tree = read?;
+    if *source == Source::Environment && !tree.has(&["targets"]) && report.is_clean() {
+        let mistake = Mistake::new(Place::Nowhere, "there is no configuration");
+        return Err(mistake.expected("--config FILE, or OTEL_EXPORTER_OTLP_ENDPOINT in the environment").hint(
+            "`spillway run --set targets.hub.endpoint=http://hub:4317` works too, and `spillway demo` needs nothing",
+        ));
+    }
+    let config = read::config(&tree, report);
+    rules::check(&config, &tree, report);
+    files::check(&config, &tree, report);
+    later::check(&show::tree(&config), &show::tree(&config.with_defaults()), &tree, report);
+    Ok(config)
 }

@@ -3,13 +3,29 @@
 //! A part receives its own section and never [`Config`]. Defaults are those of `config/reference.yaml`.
 
 pub mod chain;
+mod collector;
+mod environment;
+mod files;
+mod later;
 pub mod load;
+pub mod logfilter;
 pub mod mistake;
+mod nearest;
+mod overrides;
 pub mod process;
 pub mod queue;
+mod read;
+mod reader;
 pub mod receivers;
+mod render;
+mod rules;
 pub mod secret;
+mod show;
+mod substitute;
 pub mod targets;
+mod tree;
+mod volume;
+mod yaml;
 
 pub use chain::{ChainConfig, ReplayConfig, ReplayRate, SignalChain};
 pub use load::{Loaded, Override, Source};
@@ -45,3 +61,6 @@ pub struct Config {
     /// Logs and self-tracing.
     pub telemetry: TelemetryConfig,
 }
+
+#[cfg(test)]
+mod load_tests;

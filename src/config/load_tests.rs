@@ -1,0 +1,486 @@
+//! Whole configurations through the loader. The command line has its own tests in `tests/config`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::reader::Report;
+use super::tree::{Node, Value};
+use super::*;
+use crate::batch::{Encoding, Signal};
+
+const REFERENCE: &str = include_str!("../../config/reference.yaml");
+
+fn text(text: &str) -> Source {
+    Source::Text { name: "f.yaml".to_owned(), text: text.to_owned() }
+}
+
+fn none(_: &str) -> Option<String> {
+    None
+}
+
+fn load(yaml: &str) -> Config {
+    Config::load(&text(yaml), &[], &none).unwrap_or_else(|mistakes| panic!("{mistakes}")).config
+}
+
+fn mistakes(yaml: &str) -> Vec<String> {
+    let mistakes = Config::load(&text(yaml), &[], &none).expect_err("a mistake");
+    mistakes.list.iter().map(|mistake| mistake.line(&mistakes.file)).collect()
+}
+
+fn from_env(variables: &[(&str, &str)]) -> Result<Loaded, Mistakes> {
+    let env = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    Config::load(&Source::Environment, &[], &env)
+}
+
+fn network(target: &TargetConfig) -> &NetworkConfig {
+    match &target.kind {
+        TargetKind::Network(network) => network,
+        TargetKind::File(_) => panic!("{} is a file target", target.name),
+    }
+}
+
+/// A minimal target, so that a test writes only what it is about.
+fn with_hub(rest: &str) -> String {
+    format!("targets: {{hub: {{endpoint: \"http://hub:4317\"}}}}\n{rest}")
+}
+
+/// Every default in reference.yaml is the one in the code: the file with every key reads as a file with hardly any.
+#[test]
+fn the_reference_holds_the_defaults() {
+    let minimal = "targets: {hub: {endpoint: \"https://hub.example.com:4317\"}, \
+                   disk: {protocol: file, path: /var/backup/spillway/telemetry.jsonl}}\nchain: {primary: hub}\n";
+    assert_eq!(load(REFERENCE), load(minimal));
+    let config = load(REFERENCE);
+    let defaults = Config { targets: config.targets.clone(), chain: config.chain.clone(), ..config.with_defaults() };
+    assert_eq!(config, defaults);
+}
+
+/// Every key that a section asks for stands in reference.yaml. (A key there that no section asks for is refused as unknown.)
+#[test]
+fn the_reference_holds_every_key() {
+    let tree = yaml::parse(REFERENCE, &|line, column| Place::File { line, column }, &mut Vec::new()).unwrap().unwrap();
+    let report = Report::default();
+    read::config(&tree, &report);
+    let mut written = BTreeSet::new();
+    collect(&tree, "", &mut written);
+    let missing: Vec<String> = report.known().into_iter().filter(|key| !written.contains(key)).collect();
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+fn collect(node: &Node, above: &str, written: &mut BTreeSet<String>) {
+    let Value::Map(entries) = &node.value else { return };
+    for entry in entries {
+        let key = if above == "targets" { "*" } else { &entry.key };
+        let path = if above.is_empty() { key.to_owned() } else { format!("{above}.{key}") };
+        written.insert(path.clone());
+        collect(&entry.value, &path, written);
+    }
+}
+
+/// What `check` prints is a configuration too, and the same one.
+#[test]
+fn the_effective_configuration_reads_back() {
+    let varied = "targets:\n  a: {protocol: otlp_http, endpoint: \"https://a/x\", timeout: 1m30s, retry: {multiplier: 2.5}}\n  \
+                  b: {protocol: file, path: \"/x $$y/z.jsonl\", health: {path: /h}}\n\
+                  chain: {primary: a, fallback: [b], signals: {logs: {fallback: []}}}\n\
+                  queue: {max_size: 75%, signals: {traces: {share: 50%, max_age: 1h}, logs: {share: 20%}}}\n\
+                  receivers: {otlp: {protocols: {http: }}}\ntelemetry: {log: \"info,queue=debug\", heartbeat: 1m}\n\
+                  cluster: {name: n, attributes: {\"a.b\": \"true\", c: \"x: y\"}}\n";
+    let config = load(varied);
+    assert_eq!(load(&config.to_yaml()), config);
+    assert_eq!(config.receivers.grpc, None);
+    let printed = load(REFERENCE).to_yaml();
+    assert_eq!(load(&printed).to_yaml(), printed);
+}
+
+#[test]
+fn every_mistake_is_told_at_once_and_in_order() {
+    let list = mistakes(
+        "queue:\n  max_sise: 1GiB\n  sync_interval: 10 parsecs\ntargets:\n  hub: {endpoint: \"http://hub:4317\"}\n  \
+         hub: {endpoint: x}\nchain: {primary: hup, fallback: [hub, hub]}\nshutdown: [1]\nbogus: 1\n",
+    );
+    assert_eq!(
+        list,
+        [
+            "f.yaml:2:3: `max_sise` is not a key of `queue`; expected directory, durability, sync_interval, max_size, reserve, \
+             memory_limit, max_age, when_full, signals or dead_letters; did you mean `max_size`?",
+            "f.yaml:3:18: `queue.sync_interval` is 10 parsecs; expected a duration above 0, such as 500ms, 10s or 1m30s",
+            "f.yaml:6:3: `hub` is written twice, first on line 5; expected each key once in its map",
+            "f.yaml:7:18: `chain.primary` names `hup`, which is not a target; expected hub; did you mean `hub`?",
+            "f.yaml:7:39: `chain.fallback` names `hub` twice; expected each target once",
+            "f.yaml:8:11: `shutdown` is a list; expected keys and values, as in `key: value`",
+            "f.yaml:9:1: `bogus` is not a key of the file; expected targets, cluster, receivers, queue, chain, replay, admin, \
+             shutdown or telemetry",
+        ]
+    );
+}
+
+/// One line a case: what is written, and what the message must say.
+#[test]
+fn wrong_values_are_told_with_what_was_expected() {
+    for (yaml, says) in [
+        (
+            "queue: {max_size: 64MB}",
+            "`queue.max_size` is 64MB; expected a size of at least 1MiB such as 2GiB, or a share of the volume such as 80%; did you mean `64MiB`?",
+        ),
+        ("queue: {max_size: 120%}", "`queue.max_size` is 120%"),
+        ("queue: {durability: fsnc}", "expected fsync, interval or os; did you mean `fsync`?"),
+        (
+            "queue: {signals: {traces: {share: 70%}, logs: {share: 40%}}}",
+            "the shares in `queue.signals` add up to 110%",
+        ),
+        ("queue: {signals: {traces: {share: 60%}, logs: {share: 40%}}}", "less than 100%"),
+        ("receivers: {otlp: {allow_credentials: yes}}", "did you mean `allow_credentials: true`?"),
+        (
+            "receivers: {otlp: {max_connections: \"5\"}}",
+            "`receivers.otlp.max_connections` is \"5\"; expected a whole number",
+        ),
+        ("receivers: {otlp: {max_connections: 0}}", "a whole number from 1 to 1000000"),
+        ("receivers: {otlp: {forward_headers: [Authorization]}}", "carries credentials"),
+        ("receivers: {otlp: {forward_headers: [x-api-key]}}", "`allow_credentials: true` beside it allows them"),
+        ("receivers: {otlp: {forward_headers: [content-type]}}", "is set by spillway itself"),
+        ("receivers: {otlp: {protocols: {grpc: {endpoint: \"4317\"}}}}", "expected host:port"),
+        (
+            "receivers: {otlp: {protocols: {grpc: {keepalive: {time: 1s}}}}}",
+            "here `keepalive: 30s` is the interval of pings",
+        ),
+        ("receivers: {otlp: {protocols: {http: {tls: {cert_file: /x}}}}}", "both cert_file and key_file"),
+        ("admin: {endpoint: 127.0.0.1:4317}", "has port 4317, which `receivers.otlp.protocols.grpc.endpoint` has too"),
+        ("shutdown: {linger: 30s}", "`shutdown.linger` is not shorter than `shutdown.timeout`"),
+        ("replay: {fresh_share: 100%}", "below 100%"),
+        ("telemetry: {log: loud}", "expected a level (off, error"),
+        ("chain: {fallback: hub}", "`chain.fallback` is hub; expected a list"),
+        ("chain: {fallback: [hub]}", "`chain.fallback` names `hub`, which is the primary"),
+        ("max_size: 1GiB", "`max_size` is not a key of the file"),
+        ("failover_after: 1s", "did you mean `chain.failover_after`?"),
+        ("chain: {min_stay: 99999d}", "expected a duration"),
+        ("cluster: {name: \"a\\nb\"}", "printable ASCII"),
+        ("cluster: {name: ${NO_SUCH_VARIABLE}}", "this is no YAML"),
+        ("cluster: {name: \"${NO_SUCH_VARIABLE}\"}", "the environment variable NO_SUCH_VARIABLE is not set"),
+    ] {
+        let list = mistakes(&with_hub(yaml));
+        assert!(list.len() == 1 && list[0].contains(says), "{yaml}: {list:#?}");
+    }
+}
+
+#[test]
+fn mistakes_of_a_target_are_told() {
+    for (target, says) in [
+        ("{endpoint: \"http://hub:9999\"}", "needs a `protocol`, since its port is neither 4317 nor 4318"),
+        ("{}", "`targets.hub` has no endpoint"),
+        ("{path: /x/y}", "a file target needs `protocol: file`"),
+        ("{protocol: file}", "`targets.hub` has no path"),
+        ("{protocol: file, path: /x/y, timeout: 1s}", "a file target has no `timeout`"),
+        ("{endpoint: \"hub:4317\", path: /x}", "a network target has no `path`"),
+        ("{endpoint: \"hub\"}", "`targets.hub.endpoint` has no port; expected https://host:port"),
+        ("{endpoint: \"https://hub:4317/v1/traces\"}", "has a path, which gRPC does not know"),
+        (
+            "{endpoint: \"https://hub:4317\", logs_endpoint: \"https://x\"}",
+            "otlp_grpc has one endpoint for all signals",
+        ),
+        ("{protocol: otlp_http, traces_endpoint: \"https://x\"}", "`targets.hub` has no endpoint"),
+        ("{protocol: otlp, endpoint: \"https://x\"}", "did you mean `otlp_grpc`?"),
+        ("{endpoint: \"hub:4317\", accepts: [snappy]}", "names `snappy`; expected gzip"),
+        ("{endpoint: \"hub:4317\", sending_queue: {queue_size: 5}}", "the queue is one for all targets"),
+        ("{endpoint: \"hub:4317\", retry_on_failure: {enabled: true}}", "it is `retry` here"),
+        (
+            "{endpoint: \"hub:4317\", retry: {initial_interval: 1m}}",
+            "is longer than `max_interval`; expected at most 30s",
+        ),
+        ("{endpoint: \"hub:4317\", retry: {multiplier: 0.5}}", "a number from 1 to 10"),
+        ("{endpoint: \"hub:4317\", retry: {extra_retryable: [INTRNAL]}}", "did you mean `INTERNAL`?"),
+        ("{endpoint: \"hub:4317\", breaker: {failure_ratio: 0%}}", "a share above 0%"),
+        ("{endpoint: \"hub:4317\", breaker: {open_for: 10m}}", "`targets.hub.breaker.open_for` is longer"),
+        ("{endpoint: \"hub:4317\", concurrency: {max: 0}}", "a whole number from 1"),
+        ("{endpoint: \"hub:4317\", headers: {\"a b\": x}}", "cannot be the name of a header"),
+        ("{endpoint: \"hub:4317\", headers: [x]}", "`targets.hub.headers` is a list"),
+        ("{endpoint: \"hub:4317\", proxy_url: \"socks5://u:secret@p\"}", "no URL of a proxy"),
+        ("{endpoint: \"hub:4317\", tls: {cert_file: /x}}", "only one of cert_file and key_file"),
+        (
+            "{endpoint: \"hub:4317\", tls: {ca_file: /no/such/file}}",
+            "`targets.hub.tls.ca_file`: the file /no/such/file cannot be read",
+        ),
+        (
+            "{endpoint: \"hub:4317\", auth: {bearer_token_file: /no/such/token}}",
+            "`targets.hub.auth.bearer_token_file`: the file /no/such/token cannot be read",
+        ),
+        (
+            "{endpoint: \"http://localhost:4317\"}",
+            "points at this gateway's own `receivers.otlp.protocols.grpc.endpoint`",
+        ),
+        ("{protocol: file, path: /var/lib/spillway/out.jsonl}", "lies inside `queue.directory`"),
+    ] {
+        let list = mistakes(&format!("targets: {{hub: {target}}}\n"));
+        assert!(list.iter().any(|line| line.contains(says)), "{target}: {list:#?}");
+        assert!(!list.iter().any(|line| line.contains("secret")), "{list:#?}");
+    }
+}
+
+#[test]
+fn collector_files_are_recognised() {
+    let list = mistakes(
+        "exporters:\n  otlp/hub: {endpoint: \"hub:4317\"}\n  otlphttp: {}\nservice: {pipelines: {}}\nprocessors: {batch: }\n\
+         targets:\n  otlp/two: {endpoint: \"hub:4317\"}\n",
+    );
+    for says in [
+        "f.yaml:1:1: `exporters` is not a key of the file; exporters are `targets` here",
+        "f.yaml:2:3: `otlp/hub` is a name of the collector's; here it is `hub` under `targets`, with `protocol: otlp_grpc`",
+        "f.yaml:3:3: `otlphttp` is a name of the collector's; here it is `hub` under `targets`, with `protocol: otlp_http`",
+        "f.yaml:4:1: `service` is not a key of the file; there are no pipelines here",
+        "f.yaml:5:1: `processors` is not a key of the file; there are no processors here",
+        "f.yaml:7:3: `otlp/two` cannot be the name of a target; here it is `two` under `targets`",
+    ] {
+        assert!(list.iter().any(|line| line.starts_with(says)), "{says}: {list:#?}");
+    }
+}
+
+#[test]
+fn endpoints_are_completed() {
+    let config = load(
+        "targets:\n  a: {endpoint: \"hub:4317\", tls: {insecure: true}}\n  b: {endpoint: \"https://hub:4318/base/\"}\n  \
+         c: {protocol: otlp_http, endpoint: \"https://c\", logs_endpoint: \"https://logs/in\"}\n\
+         chain: {primary: a, fallback: [b, c]}\n",
+    );
+    let [a, b, c] = [0, 1, 2].map(|number| network(&config.targets[number]));
+    assert_eq!((a.protocol, a.endpoint(Signal::Logs)), (Protocol::OtlpGrpc, "http://hub:4317"));
+    assert_eq!((b.protocol, b.endpoint(Signal::Metrics)), (Protocol::OtlpHttp, "https://hub:4318/base/v1/metrics"));
+    assert_eq!((c.endpoint(Signal::Logs), c.endpoint(Signal::Traces)), ("https://logs/in", "https://c/v1/traces"));
+}
+
+/// File beats environment, overrides beat the file; a variable fills what the file leaves out.
+#[test]
+fn overrides_beat_the_file_and_the_file_beats_the_environment() {
+    let env = |name: &str| match name {
+        "SPILLWAY_QUEUE_DIRECTORY" => Some("/from/env".to_owned()),
+        "CLUSTER_NAME" => Some("from-env".to_owned()),
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://from-env:4317".to_owned()),
+        _ => None,
+    };
+    let load =
+        |yaml: &str, overrides: &[Override]| Config::load(&text(&with_hub(yaml)), overrides, &env).unwrap().config;
+    let config = load("", &[]);
+    assert_eq!((config.queue.directory.to_str(), config.cluster.name.as_str()), (Some("/from/env"), "from-env"));
+    assert_eq!(network(&config.targets[0]).endpoint(Signal::Logs), "http://hub:4317");
+    let config = load("queue: {directory: /from/file}\n", &[]);
+    assert_eq!(config.queue.directory.to_str(), Some("/from/file"));
+    let data_dir = Override::data_dir(std::path::Path::new("/from/$option"));
+    let config = load("queue: {directory: /from/file}\n", &[data_dir, Override::set("queue.max_size=5GiB")]);
+    assert_eq!(
+        (config.queue.directory.to_str(), config.queue.max_size),
+        (Some("/from/$option"), QueueSize::Bytes(5 << 30))
+    );
+}
+
+/// An override of one key of one door opens or closes neither door.
+#[test]
+fn an_override_inside_a_door_lists_nothing() {
+    let set = |assignment: &str| {
+        let config = Config::load(&text(&with_hub("")), &[Override::set(assignment)], &none).unwrap().config;
+        (config.receivers.grpc.is_some(), config.receivers.http.is_some())
+    };
+    assert_eq!(set("receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0"), (true, true));
+    assert_eq!(set("receivers.otlp.protocols={grpc: }"), (true, false));
+}
+
+#[test]
+fn variables_of_the_specification_describe_the_primary() {
+    let config = from_env(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://hub/base"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs:1234"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Api-Key=a%20b, x-tenant=$t"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+        ("ENVIRONMENT", "prod"),
+    ]);
+    let config = config.unwrap().config;
+    let target = &config.targets[0];
+    let network = network(target);
+    assert_eq!((target.name.as_str(), network.protocol), ("primary", Protocol::OtlpHttp));
+    assert_eq!(network.endpoints, ["https://hub/base/v1/traces", "https://hub/base/v1/metrics", "https://logs:1234/"]);
+    assert_eq!(network.headers, [("api-key".into(), Secret::new("a b")), ("x-tenant".into(), Secret::new("$t"))]);
+    assert_eq!((network.timeout, network.accepts.as_slice()), (Duration::from_millis(2500), &[] as &[Encoding]));
+    assert_eq!(
+        (config.chain.of(Signal::Logs).primary.as_str(), config.cluster.environment.as_str()),
+        ("primary", "prod")
+    );
+}
+
+#[test]
+fn the_protocol_comes_from_its_variable_or_the_port() {
+    let protocol = |variables: &[(&str, &str)]| network(&from_env(variables).unwrap().config.targets[0]).protocol;
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://hub:4317");
+    assert_eq!(protocol(&[endpoint]), Protocol::OtlpGrpc);
+    assert_eq!(protocol(&[endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]), Protocol::OtlpHttp);
+    assert_eq!(protocol(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://hub:80")]), Protocol::OtlpHttp);
+}
+
+/// Where signals differ in more than one target can hold, each gets a target of its own.
+#[test]
+fn signals_that_differ_get_targets_of_their_own() {
+    let config = from_env(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://hub:4317"),
+        ("OTEL_EXPORTER_OTLP_INSECURE", "TRUE"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "metrics:4317"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "1000"),
+    ]);
+    let config = config.unwrap().config;
+    let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+    assert_eq!(names, ["primary-traces", "primary-metrics", "primary-logs"]);
+    assert_eq!(config.chain.of(Signal::Metrics).primary, "primary-metrics");
+    assert_eq!(network(&config.targets[1]).endpoint(Signal::Metrics), "http://metrics:4317");
+    assert_eq!(network(&config.targets[1]).timeout, Duration::from_secs(1));
+}
+
+#[test]
+fn mistakes_in_variables_name_the_variable_and_no_secret() {
+    let list = |variables: &[(&str, &str)]| from_env(variables).unwrap_err().to_string();
+    assert!(list(&[]).starts_with("environment: there is no configuration; expected --config FILE, or OTEL_EXPORTER"));
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://hub:4317");
+    for (name, value, says) in [
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "environment variable OTEL_EXPORTER_OTLP_TIMEOUT: it is `10s`"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http", "the protocol is `http`; expected grpc or http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,secret", "header 2 has no `=`"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=secret%", "header 1 has a bad percent code"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such", "OTEL_EXPORTER_OTLP_CERTIFICATE: `targets.primary.tls.ca_file`"),
+    ] {
+        let text = list(&[endpoint, (name, value)]);
+        assert!(text.contains(says) && !text.contains("secret"), "{text}");
+    }
+    let text = list(&[("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://hub:4318")]);
+    assert!(
+        text.contains("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: it is not set, so that traces have nowhere to go"),
+        "{text}"
+    );
+}
+
+/// A variable may hold a number or a bool for a whole value, also in quotes; inside a text it stays text.
+#[test]
+fn substituted_values_are_typed_anew() {
+    let env = |name: &str| match name {
+        "MAX" => Some("7".to_owned()),
+        "STRICT" => Some("true".to_owned()),
+        _ => None,
+    };
+    let yaml = "targets: {hub: {endpoint: \"http://hub:4317\", strict_otlp: \"${STRICT}\", concurrency: {max: \"${MAX}\"}, \
+                headers: {x: \"${MAX}\"}}}\ncluster:\n  name: ${NONE:-}\n";
+    let config = Config::load(&text(yaml), &[], &env).unwrap().config;
+    let target = &config.targets[0];
+    assert_eq!((target.max_concurrency, target.strict_otlp), (7, true));
+    assert_eq!(network(target).headers[0].1.reveal(), "7");
+}
+
+#[test]
+fn secrets_are_shown_by_nobody() {
+    let yaml = "targets: {hub: {endpoint: \"http://hub:4317\", headers: {authorization: \"Bearer hunter2\"}, \
+                proxy_url: \"http://u:hunter2@proxy:3128\"}}\n";
+    let config = load(yaml);
+    let shown = format!("{}{}{:?}", config.to_yaml(), config.to_json(), config.targets[0].kind);
+    assert!(config.to_yaml().contains("authorization: \"***\"") && config.to_yaml().contains("http://***@proxy:3128"));
+    assert!(!config.to_yaml().contains("hunter2") && !config.to_json().to_string().contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn keys_whose_feature_comes_later_warn_when_they_are_set() {
+    let warnings = |yaml: &str| Config::load(&text(&with_hub(yaml)), &[], &none).unwrap().warnings;
+    let plain = warnings("");
+    assert!(plain.len() == 1 && plain[0].contains("`cluster.name` is empty"), "{plain:?}");
+    let set = warnings("cluster: {name: c}\nqueue:\n  max_age: 6h\n  signals: {metrics: {when_full: drop_oldest}}\n");
+    assert_eq!(set.len(), 3, "{set:#?}");
+    assert!(set[1].starts_with("f.yaml:4:12: `queue.max_age` is not built yet"), "{set:#?}");
+    assert!(set[2].starts_with("f.yaml:5:34: `queue.signals.metrics.when_full` is not built yet"), "{set:#?}");
+    assert_eq!(warnings("cluster: {name: \"\"}\nqueue: {max_age: 0, when_full: backpressure}\n").len(), 1);
+}
+
+#[test]
+fn what_is_allowed_but_unwise_warns() {
+    let warns = |yaml: &str, says: &str| {
+        let warnings = Config::load(&text(yaml), &[], &none).unwrap().warnings;
+        assert!(warnings.iter().any(|warning| warning.contains(says)), "{warnings:#?}");
+    };
+    warns(&with_hub("queue: {max_size: 80%}"), "no volume is mounted at");
+    warns("targets: {f: {protocol: file, path: /var/lib/out.jsonl}}", "lies on the volume of `queue.directory`");
+    warns(
+        "targets: {a: {endpoint: \"a:4317\"}, b: {endpoint: \"b:4317\"}}\nchain: {primary: a}",
+        "no chain names `targets.b`",
+    );
+    warns("targets: {a: {endpoint: \"https://a:4317\", tls: {insecure: true}}}", "the endpoint says https");
+    warns("targets: {a: {endpoint: \"a:4317\", accepts: [gzip, zstd]}}", "zstd is not built yet");
+}
+
+proptest! {
+    /// No text makes the loader panic, whatever it holds.
+    #[test]
+    fn no_text_panics(yaml in "\\PC{0,200}", set in "\\PC{0,40}") {
+        let _ = Config::load(&text(&yaml), &[Override::set(set)], &none);
+    }
+
+    /// Nor does anything that looks like YAML of ours.
+    #[test]
+    fn no_yaml_panics(parts in prop::collection::vec(prop::sample::select(PARTS), 0..60)) {
+        let _ = Config::load(&text(&parts.concat()), &[], &none);
+    }
+
+    /// Nor does the reference with a few characters changed.
+    #[test]
+    fn no_slip_in_the_reference_panics(slips in prop::collection::vec((any::<prop::sample::Index>(), any::<char>()), 1..6)) {
+        let mut chars: Vec<char> = REFERENCE.chars().collect();
+        for (at, with) in slips {
+            let at = at.index(chars.len());
+            chars[at] = with;
+        }
+        let _ = Config::load(&text(&chars.into_iter().collect::<String>()), &[], &none);
+    }
+}
+
+const PARTS: &[&str] = &[
+    "targets",
+    "hub",
+    "endpoint",
+    "queue",
+    "chain",
+    "primary",
+    "fallback",
+    ": ",
+    ":\n",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "\"",
+    "'",
+    "&a ",
+    "*a",
+    "<<: *a",
+    "${",
+    "}",
+    "$$",
+    "${env:X:-",
+    "|\n",
+    ">\n",
+    "? ",
+    "!!str ",
+    "!x ",
+    "---\n",
+    "...\n",
+    "# x\n",
+    "%YAML 1.2\n",
+    "http://h:4317",
+    "10s",
+    "64MiB",
+    "80%",
+    "true",
+    "~",
+    "\t",
+    "\u{feff}",
+    "é",
+    "\0",
+    "1e9",
+    "-5",
+];
