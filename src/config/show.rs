@@ -360,6 +360,7 @@ fn text(text: impl AsRef<str>) -> Node {
 }
 
 /// A number, bool, or word of our own.
+#[expect(clippy::needless_pass_by_value, reason = "numbers are passed as they are")]
 fn word(word: impl ToString) -> Node {
     Node::plain(Place::Nowhere, word.to_string())
 }

@@ -57,6 +57,7 @@ impl TargetConfig {
 
 /// Network target or file.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a handful are made at start, and none moves on a hot path")]
 pub enum TargetKind {
     /// OTLP over a network.
     Network(NetworkConfig),
