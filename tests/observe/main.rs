@@ -1,0 +1,21 @@
+//! What operators see, over real sockets: the parts behind it are snapshots that each scenario sets as it likes.
+
+pub(crate) use ::spillway;
+
+#[path = "../../src/observe/example.rs"]
+mod example;
+
+mod access;
+mod bind;
+mod books;
+mod cost;
+mod docs;
+mod exposition;
+mod headline;
+mod labels;
+mod probes;
+mod promtool;
+mod status;
+mod stop;
+mod stuck;
+mod support;
