@@ -34,3 +34,21 @@ impl Heartbeat {
         now.saturating_duration_since(self.start).saturating_sub(Duration::from_millis(self.last_ms.load(Relaxed)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scenario: a heart that beats, and then does not.
+    /// Guarantee: silence counts from the last beat, or from the start before the first.
+    #[test]
+    fn silence_counts_from_the_last_beat() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let heartbeat = Heartbeat::new(start);
+        assert_eq!(heartbeat.silence(after(70)), Duration::from_secs(70));
+        heartbeat.beat(after(70));
+        assert_eq!(heartbeat.silence(after(71)), Duration::from_secs(1));
+        assert!(heartbeat.silence(after(131)) > DEAD_AFTER);
+    }
+}

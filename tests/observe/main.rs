@@ -1,5 +1,7 @@
 //! What operators see, over real sockets: the parts behind it are snapshots that each scenario sets as it likes.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail a test as tests do")]
+
 pub(crate) use ::spillway;
 
 #[path = "../../src/observe/example.rs"]
@@ -19,3 +21,4 @@ mod status;
 mod stop;
 mod stuck;
 mod support;
+mod watch;

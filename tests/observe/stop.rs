@@ -2,14 +2,13 @@
 //! Guarantee: the admin port and the watch end within their bound, and the port is free again.
 
 use std::sync::{Mutex, mpsc};
-use std::time::Duration;
 
 use spillway::observe::Sources;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::example;
-use crate::support::Gateway;
+use crate::support::{DEADLINE, Gateway};
 
 #[tokio::test]
 async fn nothing_outlives_the_stop() {
@@ -34,9 +33,8 @@ async fn nothing_outlives_the_stop() {
     assert_eq!(gateway.get("/livez").await.status, 200, "the connections before it were taken");
 
     gateway.stop.send_replace(true);
-    let bound = Duration::from_secs(30);
-    tokio::time::timeout(bound, watch).await.unwrap().unwrap();
-    tokio::time::timeout(bound, gateway.serving.ended()).await.unwrap();
+    tokio::time::timeout(DEADLINE, watch).await.unwrap().unwrap();
+    tokio::time::timeout(DEADLINE, gateway.serving.ended()).await.unwrap();
     TcpListener::bind(gateway.address).await.unwrap();
     drop(release);
 }

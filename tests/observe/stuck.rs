@@ -4,12 +4,11 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use spillway::observe::Sources;
 
 use crate::example;
-use crate::support::Gateway;
+use crate::support::{DEADLINE, Gateway};
 
 #[tokio::test]
 async fn liveness_answers_while_everything_else_hangs() {
@@ -26,7 +25,7 @@ async fn liveness_answers_while_everything_else_hangs() {
     // More than the threads for snapshots; each is left unanswered.
     let ask = |path: &str| {
         let mut stream = TcpStream::connect(gateway.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
         stream
     };

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use spillway::config::AdminConfig;
 use spillway::observe::{Admin, Facts, Observer, Registry, Serving, Sources};
@@ -12,6 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::example;
+
+/// For what takes milliseconds: far above them, and short enough for a hang to be a failure.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What the parts tell.
 pub(crate) struct Parts {
@@ -116,7 +120,8 @@ pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)
     }
     stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
     let mut reply = String::new();
-    stream.read_to_string(&mut reply).await.unwrap();
+    let read = tokio::time::timeout(DEADLINE, stream.read_to_string(&mut reply));
+    read.await.expect("no answer within the deadline").unwrap();
     let (head, body) = reply.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     Reply { status, head: head.to_owned(), body: body.to_owned() }
