@@ -15,6 +15,7 @@ mod docs;
 mod exposition;
 mod headline;
 mod labels;
+mod named;
 mod probes;
 mod promtool;
 mod status;
