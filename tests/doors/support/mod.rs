@@ -1,0 +1,19 @@
+//! Doors on loopback in front of a queue in a temporary directory, and clients that say exactly what they are told to.
+
+pub(crate) mod gateway;
+pub(crate) mod grpc;
+pub(crate) mod http;
+pub(crate) mod samples;
+
+use std::time::Duration;
+
+pub(crate) use gateway::Gateway;
+
+/// Waits until `condition` holds; panics when it does not within ten seconds.
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(tokio::time::Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
