@@ -118,6 +118,11 @@ impl Gateway {
 
     /// Asserts that the books balance, in themselves and against the recount.
     pub(crate) fn assert_balanced(&self) {
+        let (code, status) = self.get("/status?recount=true");
+        let status: Value = serde_json::from_str(&status).unwrap_or_default();
+        let recount = &status["books"]["recount"];
+        let error = &status["books"]["recount_error"];
+        assert!(code == 200 && recount.is_object() && error.is_null(), "no recount: {code} {error}\n{}", self.log());
         let came = self.books("accepted") + self.books("imported");
         let went = ["queued", "delivered", "rejected", "dead", "dropped"].map(|account| self.books(account));
         assert_eq!(came, went.iter().sum::<u64>(), "the books: {went:?}\n{}", self.log());
