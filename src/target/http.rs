@@ -3,7 +3,6 @@
 //! The library is told to do nothing by itself: no redirects (a collector that moved is a mistake to be seen, and a POST
 //! that becomes a GET loses data), no retries (delivery has the one retry layer), no inflating.
 
-use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -271,17 +270,10 @@ fn broken(error: reqwest::Error) -> Answer {
     Answer::Broken { at, message: words::chain(&error.without_url()) }
 }
 
-/// Whether the TLS handshake is among the causes. rustls hides inside an `io::Error`, which is no cause of its own.
+/// Whether the TLS handshake failed. A server that hangs up in its middle leaves no TLS error, but an early end.
 fn is_tls(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(error) = cause {
-        let inner = error.downcast_ref::<io::Error>();
-        let hung_up = inner.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof);
-        let inside = inner.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>());
-        if hung_up || inside || error.is::<rustls::Error>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    words::causes(error).any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        cause.is::<rustls::Error>() || io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof)
+    })
 }

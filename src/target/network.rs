@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::uri::PathAndQuery;
 use tokio::time::Instant;
 
 use super::dial::DialError;
@@ -67,6 +68,11 @@ impl<W: Wire> Network<W> {
         source_cluster: &str,
         wire: W,
     ) -> Result<Network<W>, BuildError> {
+        let path = &config.health.path;
+        if !path.is_empty() && (!path.starts_with('/') || PathAndQuery::try_from(path.as_str()).is_err()) {
+            let reason = format!("{path:?}: expected a path such as /healthz");
+            return Err(BuildError::value(&config.name, "health.path", reason));
+        }
         Ok(Network {
             name: config.name.clone(),
             wire,

@@ -86,7 +86,9 @@ impl Reader {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone::new(provider)))
         } else {
             let roots = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider);
-            let roots = roots.build().map_err(|error| self.wrong("ca_file", self.config.ca_file.as_deref(), error.to_string()))?;
+            let roots = roots
+                .build()
+                .map_err(|error| self.wrong("ca_file", self.config.ca_file.as_deref(), error.to_string()))?;
             match (&self.config.server_name_override, self.naming) {
                 (Some(_), Naming::ByUrl) => {
                     let name = server_name(&self.target, &self.config, "")?;

@@ -1,6 +1,7 @@
 //! What other people's answers and errors say, as text that fits into a log line.
 
 use std::error::Error;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
@@ -15,31 +16,34 @@ pub(super) const RESPONSE_LIMIT: usize = 4 << 20;
 /// Most of an error body that is shown, in bytes.
 const SHOWN: usize = 512;
 
-/// An error and all its causes, the outermost first. A cause that its effect already quotes is not repeated.
+/// An error and its causes, the outermost first.
+///
+/// An `io::Error` made from another error passes for it and names only that error's cause: here it is looked into.
+pub(super) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        let error = *error;
+        let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inside.map(|inside| inside as &(dyn Error + 'static)).or_else(|| error.source())
+    })
+}
+
+/// The words of an error and all its causes. A cause that its effect already quotes is not repeated.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
+    let mut text = String::new();
+    for cause in causes(error) {
+        let words = cause.to_string();
         if !text.contains(&words) {
-            text.push_str(": ");
+            let colon = if text.is_empty() { "" } else { ": " };
+            text.push_str(colon);
             text.push_str(&words);
         }
-        cause = error.source();
     }
     text
 }
 
 /// The first of an error and its causes that is a `T`.
 pub(super) fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
+    causes(error).find_map(|error| error.downcast_ref())
 }
 
 /// Message and delay of an HTTP error: those of a `google.rpc.Status` in the body, else the start of the body as text.

@@ -24,6 +24,10 @@ pub(super) struct Shelf {
     len: u64,
     /// How many of them are synced.
     synced: u64,
+    /// A part of a line stayed behind `len`.
+    torn: bool,
+    /// A sync failed: what is on the disk is unknown, and a later sync that succeeds would prove nothing.
+    lost: bool,
     born: SystemTime,
     /// Rotated files and their sizes, the oldest first.
     rotated: Vec<(PathBuf, u64)>,
@@ -57,6 +61,8 @@ impl Shelf {
             inode: meta.ino(),
             len,
             synced: len,
+            torn: false,
+            lost: false,
             born: born(&meta),
             rotated,
             file,
@@ -71,6 +77,10 @@ impl Shelf {
     /// Writes a whole line, after making room for it. On error nothing of it stays.
     pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let more = line.len() as u64;
+        if self.torn {
+            self.file.set_len(self.len)?;
+            self.torn = false;
+        }
         let old = !self.max_age.is_zero() && self.born.elapsed().is_ok_and(|age| age >= self.max_age);
         if self.len > 0 && (old || self.len + more > self.max_file) {
             self.rotate()?;
@@ -84,15 +94,18 @@ impl Shelf {
                 Ok(())
             }
             Err(error) => {
-                self.file.set_len(self.len)?;
+                self.torn = self.file.set_len(self.len).is_err();
                 Err(error)
             }
         }
     }
 
-    /// Makes what was appended durable.
+    /// Makes what was appended durable. After an error the file has to be opened anew.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()?;
+        if self.lost {
+            return Err(io::Error::other("an earlier sync failed"));
+        }
+        self.file.sync_data().inspect_err(|_| self.lost = true)?;
         self.synced = self.len;
         Ok(())
     }

@@ -94,6 +94,9 @@ impl Writer {
                 Err(Trouble::Disk(error)) => drop(reply.send(self.failed(&error))),
             }
         }
+        if written.is_empty() {
+            return;
+        }
         let answer = match self.shelf.as_mut().map_or(Ok(()), Shelf::sync) {
             Ok(()) => Answer::accepted(),
             Err(error) => {

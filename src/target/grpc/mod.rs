@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 use http_body_util::Empty;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint as ChannelConfig};
 use tower::{Service, ServiceExt};
@@ -138,19 +140,21 @@ impl Line {
     /// One request and its whole answer.
     async fn exchange(&self, request: Request<Body>, timeout: Duration) -> Result<Reply, Answer> {
         let mut picked = self.pick();
-        let exchange = async {
+        let deadline = Instant::now() + timeout;
+        let begun = async {
             let channel = picked.handle.ready().await?;
             channel.call(request).await
         };
         let whole = async {
-            match exchange.await {
-                Ok(response) => reply::read(response).await,
-                Err(error) => Err(broken(&error)),
+            match timeout_at(deadline, begun).await {
+                Ok(Ok(response)) => reply::read(response, deadline).await.unwrap_or_else(|_| Err(timed_out(timeout))),
+                Ok(Err(error)) => Err(broken(&error, timeout)),
+                Err(_) => Err(timed_out(timeout)),
             }
         };
         let done = tokio::select! {
             biased;
-            done = tokio::time::timeout(timeout, whole) => done.unwrap_or_else(|_| Err(timed_out(timeout))),
+            done = whole => done,
             never = self.watch_name() => match never {},
         };
         // A connection that swallowed a request may swallow the next: better a new one than a wait for TCP to notice.
@@ -210,8 +214,9 @@ impl Wire for Grpc {
     }
 
     async fn get(&self, path: &str, headers: HeaderMap, timeout: Duration) -> Answer {
-        let Ok(uri) = path.parse() else {
-            return Answer::Broken { at: Break::Connect, message: format!("{path:?} is no path") };
+        let uri = match PathAndQuery::try_from(path) {
+            Ok(path) => Uri::from(path),
+            Err(error) => return Answer::Broken { at: Break::Connect, message: format!("{path:?}: {error}") },
         };
         let mut request = Request::new(Body::new(Empty::<Bytes>::new()));
         *request.version_mut() = Version::HTTP_2;
@@ -252,13 +257,15 @@ fn grpc_timeout(timeout: Duration) -> HeaderValue {
 }
 
 /// An exchange that the channel gave up: the dialer's own words, else the connection ended.
-fn broken(error: &tonic::transport::Error) -> Answer {
+fn broken(error: &tonic::transport::Error, timeout: Duration) -> Answer {
     if let Some(error) = words::cause::<DialError>(error) {
         return error.answer();
     }
-    let timeout = words::cause::<tonic::TimeoutExpired>(error).is_some();
-    let at = if timeout { Break::Timeout } else { Break::Reset };
-    Answer::Broken { at, message: words::chain(error) }
+    // The channel reads grpc-timeout too, and its clock may run out a moment before ours.
+    if words::cause::<tonic::TimeoutExpired>(error).is_some() {
+        return timed_out(timeout);
+    }
+    Answer::Broken { at: Break::Reset, message: words::chain(error) }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 
 use super::frame;
@@ -22,15 +24,23 @@ pub(super) struct Reply {
 }
 
 /// Reads an answer to its end; of its body no more than [`RESPONSE_LIMIT`] is kept, the rest is thrown away unread.
-pub(super) async fn read(response: Response<Body>) -> Result<Reply, Answer> {
+///
+/// # Errors
+/// [`Elapsed`] when it does not end before the deadline. What matters of a proxy's page is its status, which is there
+/// whether the page ends or not.
+pub(super) async fn read(response: Response<Body>, deadline: Instant) -> Result<Result<Reply, Answer>, Elapsed> {
     let (head, mut body) = response.into_parts();
+    let is_page = head.status != StatusCode::OK;
     let (mut kept, mut trailers) = (BytesMut::new(), None);
-    while let Some(frame) = body.frame().await {
-        let frame = match frame {
-            Ok(frame) => frame,
-            // What matters of a proxy's page is its status, and that is here.
-            Err(_) if head.status != StatusCode::OK => break,
-            Err(error) => return Err(Answer::Broken { at: Break::Reset, message: words::chain(&error) }),
+    loop {
+        let frame = match timeout_at(deadline, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => break,
+            Ok(Some(Err(_))) | Err(_) if is_page => break,
+            Ok(Some(Err(error))) => {
+                return Ok(Err(Answer::Broken { at: Break::Reset, message: words::chain(&error) }));
+            }
+            Err(elapsed) => return Err(elapsed),
         };
         match frame.into_data() {
             Ok(data) => {
@@ -40,7 +50,7 @@ pub(super) async fn read(response: Response<Body>) -> Result<Reply, Answer> {
             Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
-    Ok(Reply { status: head.status, headers: head.headers, body: kept.freeze(), trailers })
+    Ok(Ok(Reply { status: head.status, headers: head.headers, body: kept.freeze(), trailers }))
 }
 
 impl Reply {

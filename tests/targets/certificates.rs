@@ -1,0 +1,165 @@
+//! Scenario: targets behind TLS, with certificates that are right, wrong, renamed, rotated, and servers that want ours.
+//! Guarantee: who is not who the configuration says gets no byte of telemetry; who is gets it, over both protocols.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rustls::RootCertStore;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use spillway::config::{NetworkConfig, Protocol, TlsConfig};
+use spillway::otlp::answer::{Answer, Break};
+use tempfile::TempDir;
+
+use crate::setup::{BOTH, build, network, plain};
+use crate::sink::Sink;
+
+/// An authority with a directory for what it issues.
+struct Authority {
+    dir: TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
+        Authority { dir, issuer }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Issues a certificate for `name`; returns chain and key as PEM.
+    fn issue(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> (String, String) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![usage];
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// A server that shows a certificate for `name`, and wants one of ours if `mutual`.
+    async fn server(&self, name: &str, mutual: bool) -> Sink {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = if mutual {
+            let mut roots = RootCertStore::empty();
+            roots.add(self.issuer.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        } else {
+            builder.with_no_client_auth()
+        };
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let mut config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Sink::start_tls(config).await
+    }
+
+    /// A target at `sink` that trusts this authority.
+    fn trusting(&self, protocol: Protocol, sink: &Sink) -> NetworkConfig {
+        let tls = TlsConfig { ca_file: Some(self.file("ca.pem")), ..TlsConfig::default() };
+        NetworkConfig { tls, ..network(protocol, &sink.url()) }
+    }
+}
+
+async fn refused_by_tls(config: NetworkConfig, sink: &Sink) {
+    let answer = build(config).send(&plain()).await;
+    assert!(matches!(answer, Answer::Broken { at: Break::Tls, .. }), "{answer}");
+    assert!(sink.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_trusted_authority_for_that_name() {
+    for protocol in BOTH {
+        let authority = Authority::new();
+        let sink = authority.server("127.0.0.1", false).await;
+        assert_eq!(build(authority.trusting(protocol, &sink)).send(&plain()).await, Answer::accepted());
+        assert_eq!(sink.only().version, http::Version::HTTP_2, "agreed on in the handshake");
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_and_a_wrong_name_get_nothing() {
+    for protocol in BOTH {
+        let (authority, stranger) = (Authority::new(), Authority::new());
+        let sink = stranger.server("127.0.0.1", false).await;
+        refused_by_tls(authority.trusting(protocol, &sink), &sink).await;
+        let sink = authority.server("elsewhere.example", false).await;
+        refused_by_tls(authority.trusting(protocol, &sink), &sink).await;
+    }
+}
+
+#[tokio::test]
+async fn the_name_and_the_check_can_be_overridden() {
+    for protocol in BOTH {
+        let (authority, stranger) = (Authority::new(), Authority::new());
+        let sink = authority.server("hub.example", false).await;
+        let mut renamed = authority.trusting(protocol, &sink);
+        renamed.tls.server_name_override = Some("hub.example".to_owned());
+        assert_eq!(build(renamed).send(&plain()).await, Answer::accepted());
+        if protocol == Protocol::OtlpGrpc {
+            assert_eq!(sink.only().authority, "hub.example");
+        }
+
+        let sink = stranger.server("anything.example", false).await;
+        let mut unchecked = network(protocol, &sink.url());
+        unchecked.tls.insecure_skip_verify = true;
+        assert_eq!(build(unchecked).send(&plain()).await, Answer::accepted());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_wants_our_certificate() {
+    for protocol in BOTH {
+        let authority = Authority::new();
+        let sink = authority.server("127.0.0.1", true).await;
+        let (chain, key) = authority.issue("gateway", ExtendedKeyUsagePurpose::ClientAuth);
+        fs::write(authority.file("cert.pem"), chain).unwrap();
+        fs::write(authority.file("key.pem"), key).unwrap();
+        let mut config = authority.trusting(protocol, &sink);
+        config.tls.cert_file = Some(authority.file("cert.pem"));
+        config.tls.key_file = Some(authority.file("key.pem"));
+        assert_eq!(build(config).send(&plain()).await, Answer::accepted());
+
+        let unseen = authority.server("127.0.0.1", true).await;
+        let answer = build(authority.trusting(protocol, &unseen)).send(&plain()).await;
+        // With TLS 1.3 the client has finished its handshake before the server misses the certificate.
+        assert!(matches!(answer, Answer::Broken { at: Break::Tls | Break::Reset, .. }), "{answer}");
+        assert!(unseen.seen().is_empty());
+    }
+}
+
+/// Scenario: the authority behind `ca_file` is exchanged, as in a rotation, while the target is in use.
+/// Guarantee: new connections follow the file within seconds, without a restart.
+#[tokio::test]
+async fn rotated_files_are_followed() {
+    for protocol in BOTH {
+        let (old, new) = (Authority::new(), Authority::new());
+        let sink = new.server("127.0.0.1", false).await;
+        let config = old.trusting(protocol, &sink);
+        let ca_file = config.tls.ca_file.clone().unwrap();
+        let hub = build(config);
+        let answer = hub.send(&plain()).await;
+        assert!(matches!(answer, Answer::Broken { at: Break::Tls, .. }), "{answer}");
+        fs::copy(new.file("ca.pem"), old.file("next.pem")).unwrap();
+        fs::rename(old.file("next.pem"), ca_file).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while hub.send(&plain()).await != Answer::accepted() {
+            assert!(Instant::now() < deadline, "the new authority is not trusted");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
