@@ -60,9 +60,10 @@ impl Client {
         self.send(head.as_bytes()).await;
     }
 
-    /// Sends bytes as they are. An answer may come before everything is sent, so errors are none.
-    pub(crate) async fn send(&mut self, bytes: &[u8]) {
-        let _ = timeout(Duration::from_secs(20), self.stream.get_mut().write_all(bytes)).await.expect("nobody reads");
+    /// Sends bytes as they are; false when the connection ended before all were taken.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
+        let sent = timeout(Duration::from_secs(20), self.stream.get_mut().write_all(bytes)).await;
+        sent.expect("nobody reads").is_ok()
     }
 
     /// Reads one answer.
