@@ -3,12 +3,17 @@
 //! Those above 63 are the ones of `sysexits.h`, so that a supervisor can tell a wrong configuration, which a restart does not
 //! cure, from a port in use, which it may.
 
+use std::panic;
 use std::process::ExitCode;
+
+use super::out;
+use crate::app::StartError;
+use crate::queue::OpenError;
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Exit {
+pub enum Code {
     /// All is well.
     Fine = 0,
     /// The command worked, and its answer is no.
@@ -19,21 +24,72 @@ pub enum Exit {
     InUse = 69,
     /// A bug of ours.
     Bug = 70,
-    /// The data directory cannot be used: missing, not writable, full.
+    /// A directory cannot be used: missing, not writable, full.
     Directory = 73,
     /// The store cannot be opened.
     Store = 74,
 }
 
-impl Exit {
-    /// The number.
-    pub const fn code(self) -> u8 {
-        self as u8
+/// The table of `--help`.
+pub(super) const HELP: &str = "Exit codes:
+  0   fine
+  1   the command's answer is no
+  64  usage or configuration is wrong; nothing was touched
+  69  a port or the lock of the data directory is in use
+  70  a bug in spillway
+  73  a directory cannot be used
+  74  the store cannot be opened";
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> ExitCode {
+        ExitCode::from(code as u8)
     }
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit.code())
+impl From<&StartError> for Code {
+    fn from(error: &StartError) -> Code {
+        match error {
+            StartError::Target(_) => Code::Usage,
+            StartError::Door(_) | StartError::Admin(_) => Code::InUse,
+            StartError::Queue(error) => Code::from(error),
+            StartError::Metrics(_) | StartError::Thread(_) => Code::Bug,
+        }
+    }
+}
+
+impl From<&OpenError> for Code {
+    fn from(error: &OpenError) -> Code {
+        match error {
+            OpenError::Locked { .. } => Code::InUse,
+            OpenError::Directory { .. } => Code::Directory,
+            OpenError::Store { .. } | OpenError::NewerFormat { .. } => Code::Store,
+        }
+    }
+}
+
+/// From here on a panic on any thread ends the process with [`Code::Bug`] and a sentence.
+///
+/// A thread that is gone would leave a gateway that looks alive and does nothing; one that ends is started again by its
+/// supervisor and recovers, and nothing acknowledged is lost.
+pub(super) fn end_on_panic() {
+    panic::set_hook(Box::new(|panic| {
+        let what = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+        let sentence = format!("this is a bug in spillway{place}: {what}; what was acknowledged is on disk");
+        std::process::exit(out::fail(&sentence, Code::Bug) as i32);
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every code that the program knows stands in the help.
+    #[test]
+    fn the_help_lists_every_code() {
+        for code in [Code::Fine, Code::No, Code::Usage, Code::InUse, Code::Bug, Code::Directory, Code::Store] {
+            let number = format!("  {} ", code as u8);
+            assert!(HELP.lines().any(|line| line.starts_with(&number)), "{code:?}");
+        }
     }
 }

@@ -1,3 +1,67 @@
 //! The command line: one file a command.
+//!
+//! Commands return an [`exit::Code`] and print through [`out`]; nothing else in the crate prints or ends the process.
 
+mod args;
+mod check;
+pub mod demo;
 pub mod exit;
+mod logging;
+pub mod out;
+mod probe;
+mod run;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use self::args::{Arguments, Command, CompletionArgs};
+use self::exit::Code;
+
+/// Reads the arguments of the process and carries out its command.
+pub fn main() -> ExitCode {
+    exit::end_on_panic();
+    let code = match Arguments::try_parse() {
+        Ok(arguments) => carry_out(arguments),
+        Err(refused) => {
+            // The text goes to standard output when it was asked for, to standard error when the usage is wrong.
+            let _ = refused.print();
+            if refused.use_stderr() { Code::Usage } else { Code::Fine }
+        }
+    };
+    code.into()
+}
+
+fn carry_out(arguments: Arguments) -> Code {
+    if arguments.version {
+        out::lines([version::line()]);
+        return Code::Fine;
+    }
+    match arguments.command {
+        Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Check(args)) => check::check(&args),
+        Some(Command::Demo(args)) => run::on_runtime(demo::demo(&args)),
+        Some(Command::Probe(args)) => probe::probe(&args),
+        Some(Command::Completion(args)) => completion(&args),
+        None => out::fail("no command is given; `spillway --help` lists them", Code::Usage),
+    }
+}
+
+fn completion(args: &CompletionArgs) -> Code {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Arguments::command(), "spillway", &mut script);
+    out::text(&String::from_utf8_lossy(&script));
+    Code::Fine
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The derived command line holds together (clap's own check).
+    #[test]
+    fn the_arguments_hold_together() {
+        Arguments::command().debug_assert();
+    }
+}

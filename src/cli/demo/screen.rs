@@ -64,7 +64,11 @@ impl Screen {
             bar.set_message(message);
         };
         set(&self.client, now.acknowledged, format!("{} items answered OK", grouped(now.acknowledged)));
-        set(&self.queue, now.queued, format!("{} queued, {} of them owed to the hub", grouped(now.queued), grouped(now.owed)));
+        set(
+            &self.queue,
+            now.queued,
+            format!("{} queued, {} of them owed to the hub", grouped(now.queued), grouped(now.owed)),
+        );
         set(&self.primary, now.primary, format!("{} items", grouped(now.primary)));
         set(&self.fallback, now.fallback, format!("{} items", grouped(now.fallback)));
         if self.bars.is_hidden() && self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {

@@ -1,0 +1,61 @@
+//! The only place that prints. Results go to standard output, everything said about them to standard error.
+//!
+//! A reader that went away (`spillway check | head`) is no error: what cannot be written is dropped.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+use serde::Serialize;
+
+use super::exit::Code;
+
+/// Lines of a result.
+pub fn lines<L: Display>(lines: impl IntoIterator<Item = L>) {
+    let mut out = stdout().lock();
+    for line in lines {
+        if writeln!(out, "{line}").is_err() {
+            return;
+        }
+    }
+}
+
+/// A result as it is, newlines included.
+pub fn text(text: &str) {
+    let mut out = stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A result as one JSON object on one line.
+pub fn json(result: &impl Serialize) {
+    match serde_json::to_string(result) {
+        Ok(line) => lines([line]),
+        Err(error) => note(&format!("the result cannot be written as JSON: {error}")),
+    }
+}
+
+/// A remark on standard error.
+pub fn note(line: &str) {
+    let _ = writeln!(stderr().lock(), "{line}");
+}
+
+/// A warning on standard error.
+pub fn warn(line: &str) {
+    note(&format!("{} {line}", paint("warning:", "33")));
+}
+
+/// The sentence that ends a command, on standard error; and the code to end with.
+pub fn fail(sentence: &str, code: Code) -> Code {
+    note(&format!("{} {sentence}", paint("spillway:", "31")));
+    code
+}
+
+/// Whether standard error is a terminal that wants colors (<https://no-color.org>).
+pub(super) fn colors() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !refused && stderr().is_terminal()
+}
+
+/// `text` in a color of ECMA-48, where colors are wanted.
+fn paint(text: &str, color: &str) -> String {
+    if colors() { format!("\x1b[1;{color}m{text}\x1b[0m") } else { text.to_owned() }
+}

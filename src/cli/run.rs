@@ -1,0 +1,125 @@
+//! `spillway run`: from the options to a gateway that accepts, and from a signal to its end.
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+
+use super::args::RunArgs;
+use super::exit::Code;
+use super::{logging, out, version};
+use crate::app::{Addresses, App};
+use crate::config::{Config, Override};
+
+/// Beyond `shutdown.timeout`, which [`App::stop`] keeps by itself: the last line against something that hangs.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Runs the gateway until a signal.
+pub(super) fn run(args: &RunArgs) -> Code {
+    let log = args.log.as_ref().map(|level| Override::text(format!("--log {level}"), "telemetry.log", level));
+    let loaded = match args.config.load(log) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => {
+            out::note(&mistakes.to_string());
+            return Code::Usage;
+        }
+    };
+    logging::start(&loaded.config.telemetry);
+    info!(configuration = args.config.source().name(), "{}", version::line());
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    on_runtime(serve(loaded.config, args.ports_file.as_deref()))
+}
+
+/// Carries out a command on a runtime of its own. What hangs on the runtime's threads afterwards is left behind.
+pub(super) fn on_runtime(command: impl Future<Output = Code>) -> Code {
+    let runtime = match runtime::Builder::new_multi_thread().enable_all().thread_name("spillway").build() {
+        Ok(runtime) => runtime,
+        Err(error) => return out::fail(&format!("the system gives no threads: {error}"), Code::Bug),
+    };
+    let code = runtime.block_on(command);
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(config: Config, ports_file: Option<&Path>) -> Code {
+    let (mut asked, timeout) = match Stop::listen() {
+        Ok(stop) => (stop, config.shutdown.timeout),
+        Err(error) => return out::fail(&format!("signals cannot be listened to: {error}"), Code::Bug),
+    };
+    let started = tokio::select! {
+        started = App::start(config) => started,
+        _ = asked.asked() => return Code::Fine,
+    };
+    let app = match started {
+        Ok(app) => app,
+        Err(error) => return out::fail(&with_causes(&error), Code::from(&error)),
+    };
+    let written = ports_file.map_or(Ok(()), |file| write_ports(file, &app.addresses()));
+    let linger = match &written {
+        Ok(()) => asked.asked().await,
+        Err(_) => false,
+    };
+    tokio::select! {
+        ended = tokio::time::timeout(timeout + LAST_PATIENCE, app.stop(linger)) => if ended.is_err() {
+            warn!("something hung past shutdown.timeout and is left behind; nothing acknowledged is lost");
+        },
+        // Asked a second time, somebody is in a hurry.
+        _ = asked.asked() => warn!("stopped at once; nothing acknowledged is lost"),
+    }
+    match written {
+        Ok(()) => Code::Fine,
+        Err(error) => out::fail(&error, Code::Directory),
+    }
+}
+
+/// The signals that ask for the end.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> io::Result<Stop> {
+        Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one. True when load balancers are to be waited for: a supervisor asked, not a person at a terminal.
+    async fn asked(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => false,
+        }
+    }
+}
+
+/// Writes the addresses as JSON. Whoever waits for the file finds it whole: it is renamed into place.
+fn write_ports(file: &Path, addresses: &Addresses) -> Result<(), String> {
+    let failed = |error: io::Error| format!("--ports-file {} cannot be written: {error}", file.display());
+    let text = serde_json::to_string(addresses).map_err(|error| failed(error.into()))?;
+    let mut unfinished = file.as_os_str().to_owned();
+    unfinished.push(format!(".{}", std::process::id()));
+    std::fs::write(&unfinished, text + "\n").map_err(failed)?;
+    std::fs::rename(&unfinished, file).map_err(failed)
+}
+
+/// An error and what caused it, in one line.
+fn with_causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line
+}
