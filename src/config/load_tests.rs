@@ -399,7 +399,7 @@ fn what_is_allowed_but_unwise_warns() {
         let warnings = Config::load(&text(yaml), &[], &none).unwrap().warnings;
         assert!(warnings.iter().any(|warning| warning.contains(says)), "{warnings:#?}");
     };
-    warns(&with_hub("queue: {max_size: 80%}"), "no volume is mounted at");
+    warns(&with_hub("queue: {max_size: 80%}"), "lies on the system's");
     warns("targets: {f: {protocol: file, path: /var/lib/out.jsonl}}", "lies on the volume of `queue.directory`");
     warns(
         "targets: {a: {endpoint: \"a:4317\"}, b: {endpoint: \"b:4317\"}}\nchain: {primary: a}",

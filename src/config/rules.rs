@@ -199,9 +199,9 @@ impl Rules<'_> {
 
     fn share_of_the_volume(&self) {
         let queue = &self.config.queue;
-        if matches!(queue.max_size, QueueSize::Share(_)) && !volume::is_mount_point(&queue.directory) {
+        if matches!(queue.max_size, QueueSize::Share(_)) && !volume::is_own(&queue.directory) {
             let what = format!(
-                "`queue.max_size` is a share of a volume, but no volume is mounted at {}: others may fill it",
+                "`queue.max_size` is a share of a volume, but {} lies on the system's: others may fill it",
                 queue.directory.display()
             );
             let warning = Mistake::new(self.tree.place(&["queue", "max_size"]), what);

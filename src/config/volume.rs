@@ -10,12 +10,9 @@ pub(super) fn device(path: &Path) -> Option<u64> {
     path.ancestors().find_map(|above| fs::metadata(above).ok()).map(|metadata| metadata.dev())
 }
 
-/// Whether a volume is mounted at `directory` itself.
-pub(super) fn is_mount_point(directory: &Path) -> bool {
-    let directory = absolute(directory);
-    let own = fs::metadata(&directory).map(|metadata| metadata.dev()).ok();
-    let above = directory.parent().and_then(|parent| fs::metadata(parent).ok()).map(|metadata| metadata.dev());
-    own.is_some() && own != above
+/// Whether `directory` lies on another volume than the system does, as the volume of a container does.
+pub(super) fn is_own(directory: &Path) -> bool {
+    device(directory) != device(Path::new("/"))
 }
 
 /// The path without `.`, `..` and symbolic links, as far as it exists.
@@ -45,8 +42,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert!(device(directory.path()).is_some());
         assert_eq!(device(&directory.path().join("a/b/c")), device(directory.path()));
-        assert!(!is_mount_point(directory.path()));
-        assert!(is_mount_point(Path::new("/proc")));
+        assert!(!is_own(Path::new("/no/such/directory")));
+        assert!(is_own(Path::new("/proc/self")));
     }
 
     #[test]

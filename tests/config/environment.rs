@@ -42,5 +42,8 @@ fn without_any_the_message_says_what_to_do() {
     let output = spillway(folder.path(), &["run"]).output().unwrap();
     assert_eq!(output.status.code(), Some(64));
     let said = err(&output);
-    assert!(said.contains("there is no configuration; expected --config FILE, or OTEL_EXPORTER_OTLP_ENDPOINT"), "{said}");
+    assert!(
+        said.contains("there is no configuration; expected --config FILE, or OTEL_EXPORTER_OTLP_ENDPOINT"),
+        "{said}"
+    );
 }

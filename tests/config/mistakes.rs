@@ -95,7 +95,8 @@ fn a_file_that_is_not_there() {
 #[test]
 fn an_option_that_does_not_fit_is_named_as_it_was_given() {
     let folder = tempfile::tempdir().unwrap();
-    let options = ["run", "--set", "targets.hub.endpoint=http://hub:4317", "--set", "queue.max_size=huge", "--log", "loud"];
+    let options =
+        ["run", "--set", "targets.hub.endpoint=http://hub:4317", "--set", "queue.max_size=huge", "--log", "loud"];
     let output = spillway(folder.path(), &options).output().unwrap();
     assert_eq!(output.status.code(), Some(64));
     let said = err(&output);
@@ -107,11 +108,18 @@ fn an_option_that_does_not_fit_is_named_as_it_was_given() {
 #[test]
 fn mistakes_as_json() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("f.yaml"), "targets: {hub: {endpoint: \"http://hub:4317\"}}\nqueue: {max_sise: 1GiB}\n").unwrap();
+    fs::write(
+        folder.path().join("f.yaml"),
+        "targets: {hub: {endpoint: \"http://hub:4317\"}}\nqueue: {max_sise: 1GiB}\n",
+    )
+    .unwrap();
     let output = spillway(folder.path(), &["check", "--config", "f.yaml", "--json"]).output().unwrap();
     assert_eq!(output.status.code(), Some(64));
     let report: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
     let mistake = &report["mistakes"][0];
-    assert_eq!((report["ok"].as_bool(), mistake["line"].as_u64(), mistake["column"].as_u64()), (Some(false), Some(2), Some(9)));
+    assert_eq!(
+        (report["ok"].as_bool(), mistake["line"].as_u64(), mistake["column"].as_u64()),
+        (Some(false), Some(2), Some(9))
+    );
     assert_eq!(mistake["hint"], "did you mean `max_size`?");
 }

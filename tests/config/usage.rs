@@ -22,7 +22,14 @@ fn help_and_version_are_results() {
 #[test]
 fn wrong_usage_has_the_code_of_wrong_configuration() {
     let folder = tempfile::tempdir().unwrap();
-    for args in [&[][..], &["fly"], &["run", "--sets", "a=1"], &["probe"], &["probe", "healthz"], &["probe", "livez", "--admin", "x"]] {
+    for args in [
+        &[][..],
+        &["fly"],
+        &["run", "--sets", "a=1"],
+        &["probe"],
+        &["probe", "healthz"],
+        &["probe", "livez", "--admin", "x"],
+    ] {
         let output = spillway(folder.path(), args).output().unwrap();
         assert_eq!((output.status.code(), out(&output).as_str()), (Some(64), ""), "{args:?}");
         assert!(!err(&output).is_empty(), "{args:?}");
