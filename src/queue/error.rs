@@ -76,5 +76,25 @@ pub enum QueueError {
 
 /// The store's own words: RocksDB's message, or what did not decode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct StoreError(pub(super) String);
+#[error("{text}")]
+pub struct StoreError {
+    text: String,
+    corrupt: bool,
+}
+
+impl StoreError {
+    /// Something failed that may work another time.
+    pub(super) fn failed(text: impl Into<String>) -> StoreError {
+        StoreError { text: text.into(), corrupt: false }
+    }
+
+    /// What lies on disk is not what was written.
+    pub(super) fn corrupt(text: impl Into<String>) -> StoreError {
+        StoreError { text: text.into(), corrupt: true }
+    }
+
+    /// Whether what lies on disk is not what was written.
+    pub fn is_corrupt(&self) -> bool {
+        self.corrupt
+    }
+}

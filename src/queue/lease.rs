@@ -1,12 +1,14 @@
 //! What `deliver` says to the queue: what it wants ([`Lane`], [`Taker`]), what it got ([`Lease`]), how it ended
 //! ([`Settlement`]).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::ledger::{DeadReason, DropReason};
-use crate::batch::{Batch, BatchId};
+use super::shared::Shared;
+use crate::batch::{Batch, BatchId, Key, Signal};
 
 /// A batch that is out for delivery. Dropped without [`Queue::settle`](super::Queue::settle) it returns without a hold.
 #[derive(Debug)]
@@ -21,6 +23,42 @@ pub struct Lease {
     pub owed: bool,
     /// Leases of it that were returned before this one, since the process started or since it became owed.
     pub attempts: u32,
+    /// Its hold on the queue.
+    pub(super) ticket: Ticket,
+}
+
+/// What a lease holds: a place in the books of its signal. Dropped, it gives the batch back.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pub(super) shared: Arc<Shared>,
+    pub(super) signal: Signal,
+    pub(super) key: Key,
+    pub(super) epoch: u32,
+    pub(super) number: u64,
+    /// Whether giving it back counts as an attempt: the batch was handed out.
+    pub(super) counts: bool,
+    /// Whether it was used up already.
+    pub(super) spent: bool,
+}
+
+impl Ticket {
+    /// Gives the batch back, not to be leased before then.
+    pub(super) fn give_back(&mut self, not_before: Option<Instant>) {
+        self.spent = true;
+        if self.shared.lanes(self.signal).give_back(self.key, self.number, self.counts, not_before) {
+            self.shared.ready[self.signal.index()].notify_one();
+        } else {
+            self.shared.counts.late.add(1);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.spent {
+            self.give_back(None);
+        }
+    }
 }
 
 /// What one taker could lease of one signal at one moment.

@@ -2,89 +2,296 @@
 //!
 //! `receive` appends, `deliver` leases and settles; neither knows of the other. The queue knows no network, no retry, no
 //! target type and no breaker.
+//!
+//! ```text
+//!  append ─┐                       ┌─ lease (fresh)
+//!          ├► inbox ► commit ► ring┤
+//!  settle ─┘            │          └─ evicted ─► disk ─► reader ─► lease (backlog)
+//!                       ▼
+//!                 one WriteBatch: records, index twins, ledgers, owed intervals
+//! ```
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `lease`, `ledger`, `snapshot`, `error` | what others say to the queue and hear from it |
+//! | `inbox`, `commit`, `group` | the committing thread, the only writer; a group is one set of changes |
+//! | `lanes/` | where each batch stands, and who is next |
+//! | `reader`, `recount` | reads from disk, off the runtime's threads |
+//! | `keeper`, `space` | quota, reclaim, age |
+//! | `open`, `directory` | open, recover, close, lock |
+//! | `codec/`, `store/` | bytes on disk; the store, RocksDB named in one file |
 
 pub mod error;
 pub mod lease;
 pub mod ledger;
 pub mod snapshot;
 
+mod clock;
+mod codec;
+mod commit;
+mod directory;
+mod group;
+mod inbox;
+mod intervals;
+mod keeper;
+mod lanes;
+mod letters;
+mod losses;
+mod open;
+mod reader;
+mod recount;
+mod shared;
+mod space;
+mod store;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
 pub use error::{AppendError, OpenError, QueueError, StoreError};
 pub use lease::{Lane, Lease, Pending, Settlement, Taker, Verdict};
 
-use crate::batch::{Batch, Key, Signal};
+use self::inbox::{Append, End, How};
+use self::lanes::{Grant, Held, Stored};
+use self::lease::Ticket;
+use self::open::Opened;
+use self::reader::{Errand, Missing};
+use self::shared::Shared;
+use self::snapshot::{Depth, Recount, Snapshot};
+use crate::batch::{Batch, BatchId, Key, Signal};
 use crate::config::QueueConfig;
-use snapshot::{Recount, Snapshot};
 
-/// A cheap handle on the queue; the queue lives until [`Queue::close`].
+/// After a failed read of one batch it is left alone for this long.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// A cheap handle on the queue. The queue closes by itself, without waiting, when its last handle is dropped; to know when
+/// it is closed, call [`Queue::close`].
 #[derive(Debug, Clone)]
 pub struct Queue {
-    shared: std::sync::Arc<()>,
+    shared: Arc<Shared>,
+    owner: Arc<Owner>,
 }
 
-#[expect(clippy::unused_async, clippy::needless_pass_by_value, reason = "signatures first; the bodies follow")]
+#[derive(Debug)]
+struct Owner {
+    shared: Arc<Shared>,
+    closed: watch::Receiver<bool>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
 impl Queue {
     /// Takes the directory's lock, opens the store and recovers. Blocking; the queue's threads belong to the queue.
+    ///
+    /// Sets the process's umask to 077: what lies in the queue is for this user alone.
     pub fn open(config: &QueueConfig) -> Result<Queue, OpenError> {
-        let _ = config;
-        Ok(Queue { shared: std::sync::Arc::new(()) })
+        open::open(config).map(Queue::new)
+    }
+
+    fn new(opened: Opened) -> Queue {
+        let Opened { shared, closed } = opened;
+        Queue { shared: Arc::clone(&shared), owner: Arc::new(Owner { shared, closed }) }
     }
 
     /// Adds a batch; returns once its group is as durable as `queue.durability` says.
     ///
     /// Cancelling the future does not take the batch back: it may be committed all the same.
     pub async fn append(&self, batch: Batch) -> Result<Key, AppendError> {
-        let _ = batch;
-        Err(AppendError::Closing)
+        self.shared.admits()?;
+        self.shared.space.admit(batch.weight() as u64).map_err(|retry_after| AppendError::Full { retry_after })?;
+        let crc = crc32c::crc32c(&batch.body);
+        let (done, outcome) = oneshot::channel();
+        self.shared.inbox.append(Append { batch, crc, done })?;
+        outcome.await.unwrap_or(Err(AppendError::Poisoned)) // the committing thread answers unless a write failed
     }
 
     /// Whether a batch of that signal would be taken now: the cheap check at the door, before a body is read.
     pub fn admits(&self, signal: Signal) -> Result<(), AppendError> {
-        let _ = signal;
-        Err(AppendError::Closing)
+        let _ = signal; // one quota for all signals
+        self.shared.admits()
     }
 
     /// The next batch of a lane for that taker, or `None` when there is none now.
     ///
     /// Fresh batches come from memory at once; backlog is read off the runtime's threads, ahead of time where possible.
+    /// Cancelling the future leases nothing.
     pub async fn lease(&self, signal: Signal, lane: Lane, taker: Taker) -> Option<Lease> {
-        let _ = (signal, lane, taker);
-        None
+        match lane {
+            Lane::Fresh if !self.shared.is_open() => None,
+            Lane::Fresh => {
+                let grant = self.shared.lanes(signal).lease_fresh(taker)?;
+                self.shared.ring_bytes.fetch_sub(grant.held.weight, Relaxed);
+                Some(self.hand_out(signal, grant))
+            }
+            Lane::Backlog => self.lease_backlog(signal, taker).await,
+        }
+    }
+
+    async fn lease_backlog(&self, signal: Signal, taker: Taker) -> Option<Lease> {
+        loop {
+            let mut read = std::pin::pin!(self.shared.read[signal.index()].notified());
+            read.as_mut().enable(); // before the look, so that no read ends unnoticed in between
+            if !self.shared.is_open() {
+                return None;
+            }
+            let step = self.shared.lanes(signal).lease_backlog(taker, Instant::now());
+            match step {
+                lanes::Step::Nothing => return None,
+                lanes::Step::Grant(grant, ahead) => {
+                    self.send(ahead.map(Errand::Slice));
+                    return Some(self.hand_out(signal, grant));
+                }
+                lanes::Step::Wait(job) => {
+                    self.send(job.map(Errand::Slice));
+                    read.await;
+                }
+                lanes::Step::Fetch(key, held, number) => {
+                    if let Some(lease) = self.fetch(signal, key, held, number).await {
+                        return Some(lease);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads a batch that was leased without its bytes. Cancelled, it gives the batch back.
+    async fn fetch(&self, signal: Signal, key: Key, held: Held, number: u64) -> Option<Lease> {
+        let mut ticket = self.ticket(signal, key, number);
+        let (reply, outcome) = oneshot::channel();
+        self.send(Some(Errand::One { signal, key, reply }));
+        match outcome.await {
+            Ok(Ok(stored)) => {
+                ticket.epoch = stored.epoch;
+                Some(lease_of(stored, Lane::Backlog, held, ticket))
+            }
+            Ok(Err(Missing::Corrupt { why, bytes })) => {
+                ticket.spent = true;
+                self.shared.inbox.end(End { signal, key, number, how: letters::corrupt(&why, bytes) });
+                None
+            }
+            Ok(Err(Missing::Failed(error))) => {
+                tracing::error!(%signal, %key, %error, "a batch cannot be read; trying again in 5 s");
+                ticket.give_back(Some(Instant::now() + AFTER_FAILURE));
+                None
+            }
+            Err(_) => None, // the queue is closing
+        }
+    }
+
+    fn hand_out(&self, signal: Signal, grant: Grant) -> Lease {
+        let Grant { stored, lane, held, number } = grant;
+        let mut ticket = self.ticket(signal, stored.key, number);
+        ticket.epoch = stored.epoch;
+        lease_of(stored, lane, held, ticket)
+    }
+
+    fn ticket(&self, signal: Signal, key: Key, number: u64) -> Ticket {
+        Ticket { shared: Arc::clone(&self.shared), signal, key, epoch: 0, number, counts: false, spent: false }
+    }
+
+    fn send(&self, errand: Option<Errand>) {
+        if let Some(errand) = errand {
+            let _ = self.shared.reader.send(errand); // fails only at the end, when nobody needs it
+        }
     }
 
     /// Ends a lease. Never blocks: it is written by the committing thread within 100 ms or 64 settles, synced within 1 s.
-    pub fn settle(&self, lease: Lease, how: Settlement) {
-        let _ = (lease, how);
+    pub fn settle(&self, mut lease: Lease, how: Settlement) {
+        let ticket = &mut lease.ticket;
+        let how = match how {
+            Settlement::Return { hold } => {
+                return ticket.give_back(Some(hold).filter(|hold| !hold.is_zero()).map(|hold| Instant::now() + hold));
+            }
+            Settlement::Delivered { rejected } => How::Delivered { rejected },
+            Settlement::Owed => How::Owed,
+            Settlement::Dropped(reason) => How::Dropped(reason),
+            Settlement::Dead(verdict) => {
+                let stored = Stored { key: ticket.key, epoch: ticket.epoch, batch: lease.batch.clone() };
+                letters::condemned(&verdict, &stored)
+            }
+        };
+        ticket.spent = true;
+        self.shared.inbox.end(End { signal: ticket.signal, key: ticket.key, number: ticket.number, how });
     }
 
     /// What could be leased by that taker now.
     pub fn pending(&self, signal: Signal, taker: Taker) -> Pending {
-        let _ = (signal, taker);
-        Pending::default()
+        if !self.shared.is_open() {
+            return Pending::default();
+        }
+        self.shared.lanes(signal).pending(taker, Instant::now())
     }
 
     /// Completes when something of that signal became leasable since the last call. Meant for one waiter a signal.
     /// The end of a hold does not wake it: see [`Pending::held_until`].
     pub async fn ready(&self, signal: Signal) {
-        let _ = signal;
-        std::future::pending::<()>().await;
+        self.shared.ready[signal.index()].notified().await;
     }
 
     /// Whether the dead letters have reached `queue.dead_letters.max_size`: nothing may be condemned then.
     pub fn dead_letters_full(&self) -> bool {
-        false
+        self.shared.counts.dead_bytes.load(Relaxed) >= self.shared.dead_limit
     }
 
     /// The queue as it stands.
     pub fn snapshot(&self) -> Snapshot {
-        let _ = &self.shared;
-        unreachable!()
+        let (counts, space) = (&self.shared.counts, &self.shared.space);
+        Snapshot {
+            state: self.shared.state(),
+            signals: Signal::ALL.map(|signal| self.depth(signal)),
+            capacity_bytes: space.limit(),
+            disk_free_bytes: space.free(),
+            commit_duration: counts.commit_duration.distribution(),
+            commit_groups: counts.groups.get(),
+            commit_batches: counts.batches.get(),
+            late_settles: counts.late.get(),
+            dead_letters: (counts.dead_batches.load(Relaxed), counts.dead_bytes.load(Relaxed)),
+        }
+    }
+
+    fn depth(&self, signal: Signal) -> Depth {
+        let lanes = self.shared.lanes(signal);
+        let (fresh_batches, fresh_items, fresh_bytes) = lanes.fresh();
+        let (leased_batches, leased_items, leased_bytes) = lanes.out();
+        let oldest = self.shared.counts.oldest_ms[signal.index()].load(Relaxed);
+        Depth {
+            books: lanes.books,
+            fresh_batches,
+            fresh_items,
+            fresh_bytes,
+            leased_batches,
+            leased_items,
+            leased_bytes,
+            oldest_ms: Some(oldest).filter(|oldest| *oldest > 0 && lanes.books.queued_batches > 0),
+        }
     }
 
     /// Counts the index anew, by [`Signal::index`], off the runtime's threads. Slow on a long backlog.
     pub async fn recount(&self) -> Result<[Recount; 3], QueueError> {
-        Err(QueueError::Closed)
+        let (reply, outcome) = oneshot::channel();
+        self.send(Some(Errand::Recount(reply)));
+        Ok(outcome.await.map_err(|_| QueueError::Closed)??)
     }
 
     /// Writes and syncs outstanding settles, closes the store and releases the lock. Later calls find it closed.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        self.shared.close();
+        let _ = self.owner.closed.clone().wait_for(|closed| *closed).await;
+    }
 }
+
+fn lease_of(stored: Stored, lane: Lane, held: Held, mut ticket: Ticket) -> Lease {
+    ticket.counts = true;
+    let id = BatchId { store: ticket.shared.store, epoch: stored.epoch, signal: ticket.signal, key: stored.key };
+    Lease { batch: stored.batch, id, lane, owed: held.owed, attempts: held.attempts, ticket }
+}
+
+#[cfg(test)]
+mod tests;

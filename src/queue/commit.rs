@@ -1,0 +1,127 @@
+//! The committing thread: the only writer of the store.
+//!
+//! It writes what arrived during the last fsync as one group, then tells the waiters. There is no linger timer: the fsync
+//! is the timer. Settles ride on batches, or are written by themselves when they are due.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::codec::meta;
+use super::error::StoreError;
+use super::group::Group;
+use super::inbox::{Append, End, Wake};
+use super::intervals::Intervals;
+use super::ledger::Ledger;
+use super::losses::Losses;
+use super::shared::{Fuse, Shared};
+use super::store::{Engine, Family, keys};
+use crate::config::Durability;
+
+/// A group holds at most this many bytes of bodies, or one body: it bounds memory and the time until its OKs.
+const GROUP_BYTES: usize = 8 << 20;
+/// And this many batches.
+const GROUP_BATCHES: usize = 256;
+/// What was written without a sync is synced within this time: what a power loss may bring back.
+const SYNC_WITHIN: Duration = Duration::from_secs(1);
+
+/// What the committing thread owns.
+pub(super) struct Committer {
+    pub engine: Arc<dyn Engine>,
+    pub shared: Arc<Shared>,
+    pub durability: Durability,
+    pub sync_interval: Duration,
+    /// As of the last commit.
+    pub books: [Ledger; 3],
+    pub intervals: [Intervals; 3],
+    pub dead: meta::Dead,
+    pub losses: Losses,
+    /// When the first write was made that is not synced.
+    pub unsynced: Option<Instant>,
+}
+
+impl Committer {
+    /// Writes until the inbox is closed and empty, or a write fails. In the end everything is synced.
+    pub(super) fn run(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let _fuse = Fuse(&shared);
+        let (mut appends, mut ends) = (Vec::new(), Vec::new());
+        loop {
+            let wake = shared.inbox.fetch(&mut appends, &mut ends, self.sync_due());
+            let outcome = match wake {
+                Wake::Work => self.write_all(&mut appends, &mut ends),
+                Wake::Time => self.sync(),
+                Wake::Closing => break,
+            };
+            if let Err(error) = outcome {
+                appends.clear(); // whoever waits for one of these learns it from the closed channel
+                ends.clear();
+                shared.poison(&error);
+            }
+        }
+    }
+
+    /// Marks the store as closed with nothing outstanding. Not to be called after a failed write.
+    pub(super) fn seal(&self) -> Result<(), StoreError> {
+        let mut changes = self.engine.begin(64);
+        changes.set(Family::Meta, keys::RUN, &meta::Run::Closed.encode());
+        changes.commit(true)
+    }
+
+    fn write_all(&mut self, appends: &mut Vec<Append>, ends: &mut Vec<End>) -> Result<(), StoreError> {
+        while !appends.is_empty() || !ends.is_empty() {
+            let sums = appends.iter().scan(0, |bytes, append| {
+                *bytes += append.batch.body.len();
+                Some(*bytes)
+            });
+            let fitting = sums.take(GROUP_BATCHES).take_while(|bytes| *bytes <= GROUP_BYTES).count();
+            let group: Vec<Append> = appends.drain(..fitting.max(1).min(appends.len())).collect();
+            self.write(group, ends)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, appends: Vec<Append>, ends: &mut Vec<End>) -> Result<(), StoreError> {
+        let engine = Arc::clone(&self.engine);
+        let bytes: usize = appends.iter().map(|append| append.batch.weight() + 256).sum();
+        let mut group = Group::new(engine.begin(bytes + 256 * ends.len() + 1024), self.books, self.dead);
+        let mut waiters = Vec::with_capacity(appends.len());
+        for Append { batch, crc, done } in appends {
+            waiters.push((group.append(batch, crc, self.shared.epoch), done));
+        }
+        group.settle(ends, &self.shared, &mut self.intervals, &mut self.losses);
+        let sync = self.durability == Durability::Fsync && !waiters.is_empty();
+        let begun = Instant::now();
+        let committed = group.commit(sync)?; // the waiters learn of an error from their closed channels
+        if !waiters.is_empty() {
+            self.shared.counts.commit_duration.observe(begun.elapsed());
+            self.shared.counts.groups.add(1);
+            self.shared.counts.batches.add(waiters.len() as u64);
+        }
+        match sync {
+            true => self.unsynced = None,
+            false => self.unsynced = self.unsynced.or(Some(begun)),
+        }
+        self.books = committed.books;
+        self.dead = committed.dead;
+        committed.publish(&self.shared);
+        for (key, done) in waiters {
+            let _ = done.send(Ok(key));
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.unsynced = None;
+        self.engine.sync()
+    }
+
+    /// When what was written must be synced at the latest.
+    fn sync_due(&self) -> Option<Instant> {
+        let within = match self.durability {
+            Durability::Fsync => SYNC_WITHIN,
+            Durability::Interval => self.sync_interval,
+            Durability::Os => return None,
+        };
+        self.unsynced.map(|first| first + within)
+    }
+}

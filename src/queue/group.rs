@@ -1,0 +1,221 @@
+//! One group: appends and settles, and the books that they change, written as one set of changes.
+//!
+//! Pure bookkeeping between the inbox and the store. What it says in memory is said only once it was written
+//! ([`Committed::publish`]).
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::codec::{books as ledger, meta, record, twin::Twin};
+use super::error::StoreError;
+use super::inbox::{End, How};
+use super::intervals::{Edit, Intervals};
+use super::lanes::{Held, Lanes, Stored};
+use super::ledger::Ledger;
+use super::losses::Losses;
+use super::shared::Shared;
+use super::store::{Changes, Family, keys};
+use crate::batch::{Batch, Key, Signal};
+
+/// A group in the making.
+pub(super) struct Group<'e> {
+    changes: Box<dyn Changes + 'e>,
+    head: Vec<u8>,
+    committed: Committed,
+}
+
+/// A group that was written.
+pub(super) struct Committed {
+    /// The books after it.
+    pub books: [Ledger; 3],
+    /// The dead letters after it.
+    pub dead: meta::Dead,
+    signals: [Part; 3],
+}
+
+/// What a group did to one signal.
+#[derive(Default)]
+struct Part {
+    touched: bool,
+    stored: Vec<Stored>,
+    ended: Vec<Key>,
+    edits: Vec<Edit>,
+    settled_bytes: u64,
+    staying: bool,
+}
+
+impl<'e> Group<'e> {
+    /// An empty group on top of the books as last committed.
+    pub(super) fn new(changes: Box<dyn Changes + 'e>, books: [Ledger; 3], dead: meta::Dead) -> Group<'e> {
+        let signals = Default::default();
+        Group { changes, head: Vec::with_capacity(256), committed: Committed { books, dead, signals } }
+    }
+
+    /// Adds a batch under the next sequence number.
+    pub(super) fn append(&mut self, batch: Batch, crc: u32, epoch: u32) -> Key {
+        let signal = batch.signal;
+        let books = &mut self.committed.books[signal.index()];
+        let (key, weight) = (Key::new(books.next_seq), batch.weight() as u64);
+        let twin = Twin { items: batch.items, weight, received_at_ms: batch.received_at_ms, crc };
+        record::encode(&batch, epoch, crc, &mut self.head);
+        self.changes.put(Family::Records(signal), key.encode().as_ref(), &self.head, &batch.body);
+        self.changes.put(Family::Index, keys::of(signal, key).as_ref(), &twin.encode(), &[]);
+        books.next_seq += 1;
+        books.accepted += u64::from(batch.items);
+        books.queued += u64::from(batch.items);
+        books.queued_batches += 1;
+        books.queued_bytes += weight;
+        let part = &mut self.committed.signals[signal.index()];
+        part.touched = true;
+        part.stored.push(Stored { key, epoch, batch });
+        key
+    }
+
+    /// Adds settles. Those of leases that are no longer current are counted and left out.
+    pub(super) fn settle(
+        &mut self,
+        ends: &mut Vec<End>,
+        shared: &Shared,
+        intervals: &mut [Intervals; 3],
+        losses: &mut Losses,
+    ) {
+        if ends.is_empty() {
+            return;
+        }
+        for signal in Signal::ALL {
+            if ends.iter().any(|end| end.signal == signal) {
+                let mut lanes = shared.lanes(signal);
+                let current = ends.iter().filter(|end| end.signal == signal).filter_map(|end| {
+                    let stays = matches!(end.how, How::Owed);
+                    let held = lanes.begin_settle(end.key, end.number, stays);
+                    shared.counts.late.add(u64::from(held.is_none()));
+                    Some((end, held?))
+                });
+                let current: Vec<_> = current.collect();
+                for (end, held) in &current {
+                    self.end(end, *held, losses);
+                }
+                self.keep_intervals(signal, &current, &mut lanes, &mut intervals[signal.index()]);
+            }
+        }
+        ends.clear();
+    }
+
+    fn end(&mut self, end: &End, held: Held, losses: &mut Losses) {
+        let (signal, key, items) = (end.signal, end.key, u64::from(held.items));
+        let part = &mut self.committed.signals[signal.index()];
+        part.touched = true;
+        part.ended.push(key);
+        let books = &mut self.committed.books[signal.index()];
+        match &end.how {
+            How::Owed => {
+                part.staying = true;
+                books.owed += if held.owed { 0 } else { items };
+                return;
+            }
+            How::Delivered { rejected } => {
+                let rejected = u64::from(*rejected).min(items);
+                books.rejected += rejected;
+                books.delivered += items - rejected;
+            }
+            How::Dead { reason, head, body } => {
+                losses.dead(books, signal, *reason, items);
+                self.committed.dead.batches += 1;
+                self.committed.dead.bytes += held.weight;
+                self.changes.put(Family::Dead, keys::of(signal, key).as_ref(), head, body);
+                self.changes.set(Family::Meta, keys::DEAD, &self.committed.dead.encode());
+            }
+            How::Dropped(reason) => losses.dropped(books, signal, *reason, items),
+        }
+        books.queued -= items;
+        books.queued_batches -= 1;
+        books.queued_bytes -= held.weight;
+        books.owed -= if held.owed { items } else { 0 };
+        part.settled_bytes += held.weight;
+        self.changes.take(Family::Records(signal), key.encode().as_ref());
+        self.changes.take(Family::Index, keys::of(signal, key).as_ref());
+    }
+
+    /// Owed intervals and the low position follow what ended.
+    fn keep_intervals(&mut self, signal: Signal, ended: &[(&End, Held)], lanes: &mut Lanes, intervals: &mut Intervals) {
+        let part = &mut self.committed.signals[signal.index()];
+        let empty = |after: Key, before: Key| lanes.is_empty_between(after, before);
+        for (end, _) in ended {
+            match end.how {
+                How::Owed => intervals.insert(end.key, empty, &mut part.edits),
+                _ => intervals.bridge(end.key, empty, &mut part.edits),
+            }
+        }
+        let low = lanes.low();
+        let books = &mut self.committed.books[signal.index()];
+        debug_assert!(low.seq >= books.low, "{signal}: low fell from {} to {low}", books.low);
+        books.low = books.low.max(low.seq);
+        intervals.trim(Key::new(books.low), &mut part.edits);
+        for edit in &part.edits {
+            match edit {
+                Edit::Set(first, last) => {
+                    self.changes.set(Family::Owed, keys::of(signal, *first).as_ref(), last.encode().as_ref());
+                }
+                Edit::Remove(first) => self.changes.delete(Family::Owed, keys::of(signal, *first).as_ref()),
+            }
+        }
+    }
+
+    /// Writes it all, with the books of every signal that it touched.
+    pub(super) fn commit(mut self, sync: bool) -> Result<Committed, StoreError> {
+        for signal in Signal::ALL {
+            if self.committed.signals[signal.index()].touched {
+                let books = ledger::encode(&self.committed.books[signal.index()]);
+                self.changes.set(Family::Meta, &keys::books(signal), &books);
+            }
+        }
+        self.changes.commit(sync)?;
+        Ok(self.committed)
+    }
+}
+
+impl Committed {
+    /// Says in memory what is on disk now: fills the rings, ends the leases, wakes who waits for batches.
+    pub(super) fn publish(self, shared: &Shared) {
+        shared.counts.dead_batches.store(self.dead.batches, Relaxed);
+        shared.counts.dead_bytes.store(self.dead.bytes, Relaxed);
+        let mut arrived = 0;
+        for (signal, part) in Signal::ALL.into_iter().zip(self.signals) {
+            if !part.touched {
+                continue;
+            }
+            let leasable = !part.stored.is_empty() || part.staying;
+            shared.counts.settled_bytes[signal.index()].add(part.settled_bytes);
+            let mut lanes = shared.lanes(signal);
+            lanes.books = self.books[signal.index()];
+            lanes.apply(&part.edits);
+            for key in part.ended {
+                lanes.end_settle(key);
+            }
+            for stored in part.stored {
+                arrived += stored.batch.weight() as u64;
+                lanes.push(stored);
+            }
+            drop(lanes);
+            if leasable {
+                shared.ready[signal.index()].notify_one();
+            }
+        }
+        let rings = shared.ring_bytes.fetch_add(arrived, Relaxed) + arrived;
+        if rings > shared.ring_limit {
+            shrink_rings(shared);
+        }
+    }
+}
+
+/// Lets go of the oldest batches in memory until all rings together fit; the largest ring pays. Only the committing thread
+/// fills rings, so they cannot grow meanwhile.
+fn shrink_rings(shared: &Shared) {
+    while shared.ring_bytes.load(Relaxed) > shared.ring_limit {
+        let bytes = Signal::ALL.map(|signal| shared.lanes(signal).fresh().2);
+        let largest = Signal::ALL.into_iter().max_by_key(|signal| bytes[signal.index()]);
+        let Some(evicted) = largest.and_then(|signal| shared.lanes(signal).evict()) else {
+            return; // the rest is being leased at this moment
+        };
+        shared.ring_bytes.fetch_sub(evicted, Relaxed);
+    }
+}

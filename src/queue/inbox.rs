@@ -1,0 +1,192 @@
+//! What waits for the committing thread: a lock with two vectors that the thread swaps for empty ones.
+//!
+//! While the thread writes, others only push: it is woken when it sleeps, never otherwise.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::error::AppendError;
+use super::ledger::{DeadReason, DropReason};
+use crate::batch::{Batch, Key, Signal};
+
+/// A settle is written within this time.
+const SETTLE_WITHIN: Duration = Duration::from_millis(100);
+/// Or once so many of them wait.
+const SETTLES_AT_ONCE: usize = 64;
+
+/// A batch that waits for its commit.
+#[derive(Debug)]
+pub(super) struct Append {
+    pub batch: Batch,
+    /// CRC32C of its body.
+    pub crc: u32,
+    /// Told once the batch is as durable as was promised.
+    pub done: oneshot::Sender<Result<Key, AppendError>>,
+}
+
+/// A lease that ended in a way that is written.
+#[derive(Debug)]
+pub(super) struct End {
+    pub signal: Signal,
+    pub key: Key,
+    /// Number of the lease.
+    pub number: u64,
+    pub how: How,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) enum How {
+    Delivered {
+        rejected: u32,
+    },
+    Owed,
+    Dead {
+        reason: DeadReason,
+        /// The dead letter, up to the body.
+        head: Vec<u8>,
+        body: Bytes,
+    },
+    Dropped(DropReason),
+}
+
+/// What made the committing thread go on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// There is something to write.
+    Work,
+    /// Nothing, but the time that it asked for came.
+    Time,
+    /// Nothing more will come.
+    Closing,
+}
+
+#[derive(Debug)]
+pub(super) struct Inbox {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    appends: Vec<Append>,
+    ends: Vec<End>,
+    first_end: Option<Instant>,
+    asleep: bool,
+    /// Why nothing is taken any more.
+    closed: Option<AppendError>,
+    /// Whether the committing thread is to end.
+    over: bool,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Inbox {
+        Inbox { waiting: Mutex::default(), wake: Condvar::new() }
+    }
+
+    /// Hands in a batch.
+    pub(super) fn append(&self, append: Append) -> Result<(), AppendError> {
+        let mut waiting = self.lock();
+        if let Some(error) = &waiting.closed {
+            return Err(error.clone());
+        }
+        waiting.appends.push(append);
+        self.wake_if_asleep(waiting);
+        Ok(())
+    }
+
+    /// Hands in a settle. Once the inbox is closed it is lost: the batch is delivered again after the next open.
+    pub(super) fn end(&self, end: End) {
+        let mut waiting = self.lock();
+        if waiting.closed.is_some() {
+            return;
+        }
+        waiting.ends.push(end);
+        let count = waiting.ends.len();
+        waiting.first_end.get_or_insert_with(Instant::now);
+        if count == 1 || count >= SETTLES_AT_ONCE {
+            self.wake_if_asleep(waiting);
+        }
+    }
+
+    /// Takes nothing from now on. What was handed in before is still written; then the committing thread ends.
+    pub(super) fn close(&self) {
+        let mut waiting = self.lock();
+        waiting.closed.get_or_insert(AppendError::Closing);
+        waiting.over = true;
+        self.wake_if_asleep(waiting);
+    }
+
+    /// Takes nothing from now on and throws away what waits; those who wait for it are told why.
+    pub(super) fn refuse(&self, error: &AppendError) {
+        let mut waiting = self.lock();
+        waiting.closed = Some(error.clone());
+        waiting.ends.clear();
+        let appends = std::mem::take(&mut waiting.appends);
+        drop(waiting);
+        for append in appends {
+            let _ = append.done.send(Err(error.clone()));
+        }
+    }
+
+    /// For the committing thread: sleeps until there is something to do, and fetches it into two empty vectors.
+    /// Settles alone are let lie until they are due, so that they can ride on a batch.
+    pub(super) fn fetch(&self, appends: &mut Vec<Append>, ends: &mut Vec<End>, until: Option<Instant>) -> Wake {
+        let mut waiting = self.lock();
+        loop {
+            let over = waiting.over;
+            let due = waiting.first_end.map(|first| first + SETTLE_WITHIN).filter(|_| !waiting.ends.is_empty());
+            let now = Instant::now();
+            let ends_due = waiting.ends.len() >= SETTLES_AT_ONCE || due.is_some_and(|due| due <= now) || over;
+            if !waiting.appends.is_empty() || (ends_due && !waiting.ends.is_empty()) {
+                std::mem::swap(&mut waiting.appends, appends);
+                std::mem::swap(&mut waiting.ends, ends);
+                waiting.first_end = None;
+                return Wake::Work;
+            }
+            if over {
+                return Wake::Closing;
+            }
+            if until.is_some_and(|until| until <= now) {
+                return Wake::Time;
+            }
+            waiting.asleep = true;
+            waiting = match until.into_iter().chain(due).min() {
+                Some(at) => self.wake.wait_timeout(waiting, at - now).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            };
+            waiting.asleep = false;
+        }
+    }
+
+    /// A wake-up is a system call, so it is made only where somebody sleeps.
+    fn wake_if_asleep(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        let asleep = std::mem::take(&mut waiting.asleep);
+        drop(waiting);
+        if asleep {
+            self.wake.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+impl Inbox {
+    /// Whether the committing thread fetched everything.
+    pub(super) fn is_empty(&self) -> bool {
+        let waiting = self.lock();
+        waiting.appends.is_empty() && waiting.ends.is_empty()
+    }
+
+    /// Whether it wrote everything, too, and sleeps.
+    pub(super) fn is_idle(&self) -> bool {
+        let waiting = self.lock();
+        waiting.appends.is_empty() && waiting.ends.is_empty() && waiting.asleep
+    }
+}

@@ -1,0 +1,138 @@
+//! The keeping thread: measures the disk, gives space back, and looks up the age of the oldest batch.
+//!
+//! Space comes back only through flush and compaction: without them the queue empties and the disk stays full.
+
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use super::codec::twin::Twin;
+use super::shared::{Fuse, Shared};
+use super::space::Measurement;
+use super::store::{Engine, Family, keys};
+use crate::batch::{Key, Signal};
+
+/// How often the disk is looked at: a listing of some hundred files.
+const EVERY: Duration = Duration::from_secs(1);
+/// A reclaim is due once so many bytes of a signal were settled,
+const RECLAIM_BYTES: u64 = 256 << 20;
+/// or after this time while something is settled and half the quota is in use.
+const RECLAIM_AFTER: Duration = Duration::from_secs(10);
+
+/// What the keeping thread owns.
+pub(super) struct Keeper {
+    pub engine: Arc<dyn Engine>,
+    pub shared: Arc<Shared>,
+    pub store: PathBuf,
+    last: Instant,
+    reclaims: [Reclaim; 3],
+    settled: u64,
+}
+
+/// How far a signal was reclaimed.
+struct Reclaim {
+    at: Instant,
+    settled: u64,
+    from: Key,
+}
+
+impl Keeper {
+    /// A keeper that begins now.
+    pub(super) fn new(engine: Arc<dyn Engine>, shared: Arc<Shared>, store: PathBuf) -> Keeper {
+        let last = Instant::now();
+        let reclaims = [(); 3].map(|()| Reclaim { at: last, settled: 0, from: Key::new(0) });
+        Keeper { engine, shared, store, last, reclaims, settled: 0 }
+    }
+
+    /// Works until the shared pulse ends.
+    pub(super) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let _fuse = Fuse(&shared);
+        while shared.pulse.pause(EVERY) {
+            self.measure();
+            for signal in Signal::ALL {
+                self.find_oldest(signal);
+                if self.reclaim_is_due(signal) && shared.is_open() {
+                    self.reclaim(signal);
+                }
+            }
+        }
+    }
+
+    /// Looks at the disk.
+    pub(super) fn measure(&mut self) {
+        let counts = &self.shared.counts;
+        let appended = self.shared.space.appended();
+        let used = match bytes_in(&self.store) {
+            Ok(used) => used.saturating_sub(counts.dead_bytes.load(Relaxed)),
+            Err(error) => {
+                return tracing::warn!(%error, store = %self.store.display(), "the store's size cannot be read");
+            }
+        };
+        let volume = rustix::fs::statvfs(&self.store).ok();
+        let seen = Measurement {
+            used,
+            free: volume.as_ref().map(|volume| volume.f_bavail * volume.f_frsize),
+            volume: volume.as_ref().map(|volume| volume.f_blocks * volume.f_frsize),
+            appended,
+        };
+        let settled: u64 = counts.settled_bytes.iter().map(crate::tally::Counter::get).sum();
+        let seconds = self.last.elapsed().as_secs_f64().max(0.001);
+        let drained = ((settled - self.settled) as f64 / seconds) as u64;
+        (self.settled, self.last) = (settled, Instant::now());
+        self.shared.space.measured(seen, drained);
+    }
+
+    fn reclaim_is_due(&self, signal: Signal) -> bool {
+        let (space, last) = (&self.shared.space, &self.reclaims[signal.index()]);
+        let settled = self.shared.counts.settled_bytes[signal.index()].get() - last.settled;
+        let waited = last.at.elapsed() >= RECLAIM_AFTER;
+        let half = space.used() > space.limit() / 2;
+        settled >= RECLAIM_BYTES || (space.is_full() && (settled > 0 || waited)) || (settled > 0 && half && waited)
+    }
+
+    fn reclaim(&mut self, signal: Signal) {
+        let settled = self.shared.counts.settled_bytes[signal.index()].get();
+        let (from, to, low) = {
+            let mut lanes = self.shared.lanes(signal);
+            (self.reclaims[signal.index()].from, lanes.scanned(), lanes.low())
+        };
+        match self.engine.reclaim(signal, from, to) {
+            Ok(()) => self.reclaims[signal.index()] = Reclaim { at: Instant::now(), settled, from: low },
+            Err(error) => {
+                // A flush that fails leaves the store without writes: say so before the next group finds out.
+                self.shared.poison(&error);
+            }
+        }
+        self.measure();
+    }
+
+    fn find_oldest(&self, signal: Signal) {
+        let books = self.shared.lanes(signal).books;
+        let mut oldest = 0;
+        if books.queued_batches > 0 {
+            let (from, to) = (keys::of(signal, Key::new(books.low)), keys::of(signal, Key::new(u64::MAX)));
+            let walked = self.engine.walk(Family::Index, from.as_ref(), to.as_ref(), &mut |_, value| {
+                oldest = Twin::decode(value).map_or(0, |twin| twin.received_at_ms);
+                ControlFlow::Break(())
+            });
+            if walked.is_err() {
+                return; // the reading thread says it when it needs the place
+            }
+        }
+        self.shared.counts.oldest_ms[signal.index()].store(oldest, Relaxed);
+    }
+}
+
+/// Bytes that the files of a directory take on disk. A file that vanishes meanwhile takes none.
+pub(super) fn bytes_in(directory: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(directory)? {
+        bytes += entry?.metadata().map_or(0, |metadata| metadata.blocks() * 512);
+    }
+    Ok(bytes)
+}

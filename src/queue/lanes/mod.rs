@@ -1,0 +1,287 @@
+//! Where each batch of one signal stands: in the ring, on disk, leased, returned, owed, or being settled.
+//!
+//! The positions of a queue, kept apart, since one cursor for all of them loses records:
+//!
+//! | position | what it says | lives |
+//! |---|---|---|
+//! | `scan` | below it everything was leased once since the store was opened | memory |
+//! | ring front | from it on everything is in memory; reads from disk stop there, eviction raises it | memory |
+//! | `returned` | leases that ended without a settle; served before the scan | memory |
+//! | `low` | nothing live lies below it | ledger |
+//!
+//! A state machine under its caller's lock: it reads no disk, waits for nothing, and is told the time.
+
+mod pick;
+mod ring;
+mod source;
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, Range};
+
+use tokio::time::Instant;
+
+pub(super) use pick::Step;
+pub(super) use ring::Stored;
+pub(super) use source::{Job, Origin, SLICE_BATCHES, SLICE_BYTES, Slice};
+
+use self::ring::Ring;
+use self::source::Source;
+use super::intervals::{Edit, Intervals};
+use super::lease::Lane;
+use super::ledger::Ledger;
+use super::store::keys::after as after_key;
+use crate::batch::{Batch, Key, Signal};
+use crate::config::Order;
+
+/// What is remembered of a batch while its bytes are elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Its items.
+    pub items: u32,
+    /// Its weight in bytes.
+    pub weight: u64,
+    /// Whether a fallback has it.
+    pub owed: bool,
+    /// Leases that were returned so far.
+    pub attempts: u32,
+}
+
+impl Held {
+    fn of(batch: &Batch, owed: bool) -> Held {
+        Held { items: batch.items, weight: batch.weight() as u64, owed, attempts: 0 }
+    }
+}
+
+#[derive(Debug)]
+struct Leased {
+    held: Held,
+    number: u64,
+}
+
+#[derive(Debug)]
+struct Returned {
+    held: Held,
+    not_before: Option<Instant>,
+}
+
+/// A batch that was just leased.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub stored: Stored,
+    pub lane: Lane,
+    pub held: Held,
+    pub number: u64,
+}
+
+/// One signal's lanes.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    signal: Signal,
+    order: Order,
+    /// The books as last committed.
+    pub(super) books: Ledger,
+    /// Where the ring begins while it is empty: the key after the last commit.
+    end: Key,
+    ring: Ring,
+    scan: Source,
+    owed: Source,
+    intervals: Intervals,
+    returned: BTreeMap<Key, Returned>,
+    leased: BTreeMap<Key, Leased>,
+    leased_bytes: u64,
+    leased_items: u64,
+    /// Leases whose settle is being written, and whether they stay as owed.
+    ending: BTreeMap<Key, bool>,
+    next_number: u64,
+}
+
+impl Lanes {
+    /// The lanes as a store leaves them: everything on disk, nothing leased.
+    pub(super) fn new(signal: Signal, order: Order, books: Ledger, intervals: Intervals) -> Lanes {
+        let end = Key::new(books.next_seq);
+        let low = if books.queued_batches == 0 { end } else { Key::new(books.low) };
+        Lanes {
+            signal,
+            order,
+            books,
+            end,
+            ring: Ring::default(),
+            scan: Source::new(low),
+            owed: Source::new(low),
+            intervals,
+            returned: BTreeMap::new(),
+            leased: BTreeMap::new(),
+            leased_bytes: 0,
+            leased_items: 0,
+            ending: BTreeMap::new(),
+            next_number: 1,
+        }
+    }
+
+    /// Adds a batch that was just committed; keys rise.
+    pub(super) fn push(&mut self, stored: Stored) {
+        self.end = Key::new(stored.key.seq + 1);
+        self.ring.push(stored);
+    }
+
+    /// Lets go of the oldest batch in memory; it is on disk, and backlog from now on. Its bytes, if there was one.
+    pub(super) fn evict(&mut self) -> Option<u64> {
+        self.skip_empty_scan();
+        self.ring.pop().map(|stored| stored.batch.weight() as u64)
+    }
+
+    /// Ends a lease without a settle. `false` when it is no longer current.
+    pub(super) fn give_back(&mut self, key: Key, number: u64, counts: bool, not_before: Option<Instant>) -> bool {
+        let Some(mut held) = self.end_lease(key, number) else {
+            return false;
+        };
+        held.attempts += u32::from(counts);
+        self.returned.insert(key, Returned { held, not_before });
+        true
+    }
+
+    /// First half of a settle, before it is written: `None` when the lease is no longer current. `stays` for one that
+    /// becomes owed.
+    pub(super) fn begin_settle(&mut self, key: Key, number: u64, stays: bool) -> Option<Held> {
+        let held = self.end_lease(key, number)?;
+        self.ending.insert(key, stays);
+        Some(held)
+    }
+
+    /// Second half, once it was written.
+    pub(super) fn end_settle(&mut self, key: Key) {
+        if self.ending.remove(&key) == Some(true) {
+            self.owed.rewind(key);
+        }
+    }
+
+    /// Follows the committing thread's edits of the owed intervals, once they were written.
+    pub(super) fn apply(&mut self, edits: &[Edit]) {
+        for edit in edits {
+            self.intervals.apply(*edit);
+        }
+    }
+
+    /// Nothing live lies below this key once the settles that have begun are written.
+    pub(super) fn low(&mut self) -> Key {
+        let scan = self.next_of(Origin::Scan).unwrap_or(self.end);
+        let owed = self.next_of(Origin::Owed).unwrap_or(self.end);
+        let leased = self.leased.keys().next().copied().unwrap_or(self.end);
+        let returned = self.returned.keys().next().copied().unwrap_or(self.end);
+        let staying = self.ending.iter().find(|(_, stays)| **stays).map_or(self.end, |(key, _)| *key);
+        self.ring_front().min(scan).min(owed).min(leased).min(returned).min(staying)
+    }
+
+    /// Whether nothing live but owed batches lies strictly between two keys, once the settles that have begun are written.
+    pub(super) fn is_empty_between(&self, after: Key, before: Key) -> bool {
+        if before == Key::new(after.seq + 1) && after.part == 0 {
+            return true; // only parts could lie there, and a batch that is live whole has none
+        }
+        let unread = self.scan.front().unwrap_or(self.scan.cursor).min(self.ring_front());
+        let open = (Bound::Excluded(after), Bound::Excluded(before));
+        after < before
+            && before <= unread
+            && self.leased.range(open).all(|(_, leased)| leased.held.owed)
+            && self.returned.range(open).all(|(_, returned)| returned.held.owed)
+    }
+
+    /// Notes the result of a read; `false` when it is not wanted any more.
+    pub(super) fn install(&mut self, origin: Origin, generation: u64, slice: Slice) -> bool {
+        self.source(origin).install(generation, slice)
+    }
+
+    /// Notes that a read failed.
+    pub(super) fn read_failed(&mut self, origin: Origin, generation: u64, not_before: Instant) {
+        self.source(origin).failed(generation, not_before);
+    }
+
+    /// Batches, items and bytes in memory, not leased.
+    pub(super) fn fresh(&self) -> (u64, u64, u64) {
+        (self.ring.len() as u64, self.ring.items(), self.ring.bytes())
+    }
+
+    /// Batches, items and bytes out on a lease.
+    pub(super) fn out(&self) -> (u64, u64, u64) {
+        (self.leased.len() as u64, self.leased_items, self.leased_bytes)
+    }
+
+    /// Where a reclaim may stop: everything below was read, so it is where the deletions are.
+    pub(super) fn scanned(&self) -> Key {
+        self.scan.cursor.min(self.ring_front())
+    }
+
+    fn ring_front(&self) -> Key {
+        self.ring.front().unwrap_or(self.end)
+    }
+
+    fn source(&mut self, origin: Origin) -> &mut Source {
+        match origin {
+            Origin::Scan => &mut self.scan,
+            Origin::Owed => &mut self.owed,
+        }
+    }
+
+    /// Moves the scan on where nothing is left between it and the ring, so that no read is needed to find that out.
+    fn skip_empty_scan(&mut self) {
+        let in_memory = self.ring.len() + self.leased.len() + self.ending.len() + self.returned.len();
+        if self.books.queued_batches == in_memory as u64 && !self.scan.is_reading() && self.scan.front().is_none() {
+            self.scan.cursor = self.ring_front();
+        }
+    }
+
+    /// What a source has still to read, apart from what it read ahead.
+    fn unread(&mut self, origin: Origin) -> Option<Range<Key>> {
+        self.skip_empty_scan();
+        let end = self.ring_front();
+        match origin {
+            Origin::Scan => loop {
+                let cursor = self.scan.cursor;
+                if cursor >= end {
+                    return None;
+                }
+                match self.intervals.at_or_after(cursor) {
+                    Some((first, last)) if first <= cursor => self.scan.cursor = after_key(last),
+                    Some((first, _)) => return Some(cursor..first.min(end)),
+                    None => return Some(cursor..end),
+                }
+            },
+            Origin::Owed => {
+                let (first, last) = self.intervals.at_or_after(self.owed.cursor)?;
+                Some(first.max(self.owed.cursor)..after_key(last))
+            }
+        }
+    }
+
+    /// Lower bound of the next batch of a source; `None` when it has none.
+    fn next_of(&mut self, origin: Origin) -> Option<Key> {
+        self.source(origin).front().or_else(|| self.unread(origin).map(|range| range.start))
+    }
+
+    fn grant(&mut self, stored: Stored, lane: Lane, held: Held) -> Grant {
+        let number = self.lease(stored.key, held);
+        Grant { stored, lane, held, number }
+    }
+
+    /// Notes a batch as leased, without handing it out; the number of the lease.
+    pub(super) fn lease(&mut self, key: Key, held: Held) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.leased_bytes += held.weight;
+        self.leased_items += u64::from(held.items);
+        self.leased.insert(key, Leased { held, number });
+        number
+    }
+
+    fn end_lease(&mut self, key: Key, number: u64) -> Option<Held> {
+        if self.leased.get(&key)?.number != number {
+            return None;
+        }
+        let held = self.leased.remove(&key)?.held;
+        self.leased_bytes -= held.weight;
+        self.leased_items -= u64::from(held.items);
+        Some(held)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Who is next: the order in which a signal's batches are handed out.
+//!
+//! `fresh_first`: the ring is open at any time; of the backlog, returned batches come first, then owed ones and those that
+//! were never leased, the older of the two. `fifo`: strictly by key over all of them, the ring last; a held batch holds
+//! everything behind it.
+
+use tokio::time::Instant;
+
+use super::source::{Job, Origin};
+use super::{Grant, Held, Lanes};
+use crate::batch::Key;
+use crate::config::Order;
+use crate::queue::lease::{Lane, Pending, Taker};
+
+/// What to do to lease from the backlog.
+#[derive(Debug)]
+pub(in crate::queue) enum Step {
+    /// Here it is; and a read that should begin meanwhile.
+    Grant(Grant, Option<Job>),
+    /// It is leased under that number; its bytes are on disk.
+    Fetch(Key, Held, u64),
+    /// It is being read; look again when a read ended. Perhaps that read is still to begin.
+    Wait(Option<Job>),
+    /// There is nothing now.
+    Nothing,
+}
+
+enum Next {
+    Returned(Key),
+    Source(Origin),
+}
+
+impl Lanes {
+    /// Leases the oldest batch in memory.
+    pub(in crate::queue) fn lease_fresh(&mut self, taker: Taker) -> Option<Grant> {
+        if self.order == Order::Fifo && self.backlog_before_ring(taker) {
+            return None;
+        }
+        let stored = self.ring.pop()?;
+        let held = Held::of(&stored.batch, false);
+        let grant = self.grant(stored, Lane::Fresh, held);
+        self.skip_empty_scan();
+        Some(grant)
+    }
+
+    /// Leases the next batch of the backlog, or says what is lacking for that.
+    pub(in crate::queue) fn lease_backlog(&mut self, taker: Taker, now: Instant) -> Step {
+        let Some(next) = self.next_backlog(taker, now) else {
+            return Step::Nothing;
+        };
+        match next {
+            Next::Returned(key) => match self.returned.remove(&key) {
+                Some(returned) => Step::Fetch(key, returned.held, self.lease(key, returned.held)),
+                None => Step::Nothing,
+            },
+            Next::Source(origin) => match self.source(origin).pop() {
+                Some(stored) => {
+                    let held = Held::of(&stored.batch, origin == Origin::Owed);
+                    let grant = self.grant(stored, Lane::Backlog, held);
+                    Step::Grant(grant, self.read_ahead(origin, now))
+                }
+                None => Step::Wait(self.read_ahead(origin, now)),
+            },
+        }
+    }
+
+    /// What that taker could lease now.
+    pub(in crate::queue) fn pending(&mut self, taker: Taker, now: Instant) -> Pending {
+        let backlog = self.next_backlog(taker, now).is_some();
+        let waits = self.order == Order::Fifo && self.backlog_before_ring(taker);
+        let mut held = self.returned.values().filter(|returned| taker == Taker::Primary || !returned.held.owed);
+        let held_until = match self.order {
+            Order::Fifo if backlog => None,
+            Order::Fifo => held.next().and_then(|returned| returned.not_before),
+            Order::FreshFirst => held.filter_map(|returned| returned.not_before.filter(|at| *at > now)).min(),
+        };
+        let unreadable =
+            [self.scan.not_before, self.owed.not_before].into_iter().flatten().filter(|at| *at > now).min();
+        let held_until = held_until.into_iter().chain(unreadable).filter(|at| *at > now).min();
+        let out_bytes = self.ring.bytes() + self.leased_bytes;
+        Pending {
+            fresh: self.ring.len() > 0 && !waits,
+            backlog,
+            fresh_bytes: self.ring.bytes(),
+            backlog_bytes: self.books.queued_bytes.saturating_sub(out_bytes),
+            held_until,
+        }
+    }
+
+    fn next_backlog(&mut self, taker: Taker, now: Instant) -> Option<Next> {
+        let mut eligible = self.returned.iter().filter(|(_, returned)| taker == Taker::Primary || !returned.held.owed);
+        let ready = |not_before: Option<Instant>| not_before.is_none_or(|at| at <= now);
+        let returned = match self.order {
+            Order::Fifo => eligible.next().map(|(key, returned)| (*key, ready(returned.not_before))),
+            Order::FreshFirst => eligible.find(|(_, returned)| ready(returned.not_before)).map(|(key, _)| (*key, true)),
+        };
+        if self.order == Order::FreshFirst
+            && let Some((key, _)) = returned
+        {
+            return Some(Next::Returned(key));
+        }
+        let scan = self.next_of(Origin::Scan).map(|key| (key, Origin::Scan));
+        let owed = if taker == Taker::Primary { self.next_of(Origin::Owed) } else { None };
+        let owed = owed.map(|key| (key, Origin::Owed));
+        let source = match (scan, owed) {
+            (Some(scan), Some(owed)) => Some(if owed.0 < scan.0 { owed } else { scan }),
+            (scan, owed) => scan.or(owed),
+        };
+        match (returned, source) {
+            (Some((key, ready)), source) if source.is_none_or(|(ahead, _)| key < ahead) => {
+                ready.then_some(Next::Returned(key))
+            }
+            (_, Some((_, origin))) => self.can_read(origin, now).then_some(Next::Source(origin)),
+            (_, None) => None,
+        }
+    }
+
+    /// For a FIFO: whether anything is to be served before the ring, were it held or unreadable.
+    fn backlog_before_ring(&mut self, taker: Taker) -> bool {
+        let returned = self.returned.values().any(|returned| taker == Taker::Primary || !returned.held.owed);
+        let owed = taker == Taker::Primary && self.next_of(Origin::Owed).is_some();
+        returned || owed || self.next_of(Origin::Scan).is_some()
+    }
+
+    /// Whether a source has a batch ready or may be read: not right after a read failed.
+    fn can_read(&mut self, origin: Origin, now: Instant) -> bool {
+        let source = self.source(origin);
+        source.front().is_some() || source.not_before.is_none_or(|at| at <= now)
+    }
+
+    /// The read that should begin now, if any: one a source, while little is left of what was read ahead.
+    fn read_ahead(&mut self, origin: Origin, now: Instant) -> Option<Job> {
+        if !self.source(origin).runs_low() || self.source(origin).not_before.is_some_and(|at| at > now) {
+            return None;
+        }
+        let range = self.unread(origin)?;
+        let mut skip: Vec<Key> = self.leased.range(range.clone()).map(|(key, _)| *key).collect();
+        skip.extend(self.ending.range(range.clone()).map(|(key, _)| *key));
+        skip.extend(self.returned.range(range.clone()).map(|(key, _)| *key));
+        skip.sort_unstable();
+        let generation = self.source(origin).begin(range.end);
+        Some(Job { signal: self.signal, origin, range, skip, generation })
+    }
+}

@@ -1,0 +1,181 @@
+//! Opening and closing: the order in which things are made, recovered, and ended.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::watch;
+
+use super::codec::{books as ledger, meta};
+use super::commit::Committer;
+use super::directory::Directory;
+use super::error::{OpenError, StoreError};
+use super::intervals::Intervals;
+use super::keeper::Keeper;
+use super::lanes::Lanes;
+use super::ledger::Ledger;
+use super::losses::Losses;
+use super::reader::{self, Errand};
+use super::recount::{read_books, read_intervals};
+use super::shared::Shared;
+use super::snapshot::StoreState;
+use super::space::Space;
+use super::store::rocks::{Rocks, Sizes};
+use super::store::{Engine, Family, keys};
+use crate::batch::Signal;
+use crate::config::{Durability, QueueConfig, QueueSize};
+
+/// Memory that the queue reckons with when `queue.memory_limit` says nothing: what a small pod has.
+const MEMORY: u64 = 256 << 20;
+/// What is left free on the volume beyond logs and memtables when `queue.reserve` says nothing.
+const RESERVE: u64 = 128 << 20;
+/// After an end without close under `interval` or `os`, sequence numbers go on this far ahead: some may have been given to
+/// records that are gone, and more than this cannot fit into the logs that were not synced.
+const SEQUENCE_GAP: u64 = 1 << 32;
+
+/// A queue that runs.
+pub(super) struct Opened {
+    pub shared: Arc<Shared>,
+    /// Becomes true, or ends, once the threads have ended, the store is closed and the lock is free.
+    pub closed: watch::Receiver<bool>,
+}
+
+/// Takes the directory and opens the store in it.
+pub(super) fn open(config: &QueueConfig) -> Result<Opened, OpenError> {
+    let directory = Directory::take(&config.directory)?;
+    let path = directory.store().to_owned();
+    let opened = Rocks::open(&path, sizes(config)).and_then(|engine| start(config, directory, Arc::new(engine)));
+    opened.map_err(|source| OpenError::Store { path, source })
+}
+
+/// Recovers what a store holds and starts the threads on it.
+pub(super) fn start(config: &QueueConfig, directory: Directory, engine: Arc<dyn Engine>) -> Result<Opened, StoreError> {
+    let Recovered { store, epoch, books, intervals, dead } = recover(engine.as_ref(), config.durability)?;
+    let (errands, errands_in) = mpsc::channel();
+    let lanes = Signal::ALL.map(|signal| {
+        let index = signal.index();
+        Lanes::new(signal, config.signals[index].order, books[index], intervals[index].clone())
+    });
+    let sizes = sizes(config);
+    let reserve = config.reserve.unwrap_or(sizes.wal + sizes.memtables as u64 + RESERVE);
+    let space = Space::new(config.max_size, reserve);
+    let shared =
+        Arc::new(Shared::new((store, epoch), lanes, space, errands, ring(config), config.dead_letters.max_size));
+    shared.counts.dead_batches.store(dead.batches, Relaxed);
+    shared.counts.dead_bytes.store(dead.bytes, Relaxed);
+    let mut keeper = Keeper::new(Arc::clone(&engine), Arc::clone(&shared), directory.store().to_owned());
+    keeper.measure();
+
+    let reader = {
+        let (engine, shared) = (Arc::clone(&engine), Arc::clone(&shared));
+        spawn("queue-read", move || reader::run(engine.as_ref(), &shared, &errands_in))?
+    };
+    let keeper = spawn("queue-keep", move || keeper.run())?;
+    let committer = Committer {
+        engine,
+        shared: Arc::clone(&shared),
+        durability: config.durability,
+        sync_interval: config.sync_interval,
+        books,
+        intervals,
+        dead,
+        losses: Losses::default(),
+        unsynced: None,
+    };
+    let (ended, closed) = watch::channel(false);
+    spawn("queue-commit", move || {
+        run_to_the_end(committer, [reader, keeper]);
+        drop(directory); // the lock goes last
+        ended.send_replace(true);
+    })?;
+    Ok(Opened { shared, closed })
+}
+
+/// The committing thread's life: it outlives the others, so that the store is closed when it ends.
+fn run_to_the_end(mut committer: Committer, others: [JoinHandle<()>; 2]) {
+    let shared = Arc::clone(&committer.shared);
+    committer.run();
+    shared.pulse.end();
+    let _ = shared.reader.send(Errand::Stop);
+    for other in others {
+        let _ = other.join(); // a panic in there has poisoned the queue already
+    }
+    if shared.state() == StoreState::Closing
+        && let Err(error) = committer.seal()
+    {
+        tracing::error!(%error, "the last settles could not be synced: they may be delivered again");
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(body);
+    spawned.map_err(|error| StoreError::failed(format!("thread {name} cannot be started: {error}")))
+}
+
+/// What a store holds when it is opened.
+struct Recovered {
+    store: u64,
+    epoch: u32,
+    books: [Ledger; 3],
+    intervals: [Intervals; 3],
+    dead: meta::Dead,
+}
+
+/// Reads what is needed to go on, whatever the length of the backlog, and raises the epoch, synced.
+fn recover(engine: &dyn Engine, durability: Durability) -> Result<Recovered, StoreError> {
+    let number = |key: &[u8]| -> Result<Option<u64>, StoreError> {
+        let bytes = engine.get(Family::Meta, key)?;
+        let number = bytes.map(|bytes| bytes.as_slice().try_into().map(u64::from_le_bytes));
+        number.transpose().map_err(|_| StoreError::corrupt("a number in the store's head means nothing"))
+    };
+    let store = number(keys::STORE)?.unwrap_or_else(rand::random);
+    let epoch = number(keys::EPOCH)?.unwrap_or(0) + 1;
+    let run = match engine.get(Family::Meta, keys::RUN)? {
+        Some(bytes) => meta::Run::decode(&bytes).map_err(|error| StoreError::corrupt(error.to_string()))?,
+        None => meta::Run::Closed,
+    };
+    let dead = match engine.get(Family::Meta, keys::DEAD)? {
+        Some(bytes) => meta::Dead::decode(&bytes).map_err(|error| StoreError::corrupt(error.to_string()))?,
+        None => meta::Dead::default(),
+    };
+    let (mut books, mut intervals) = <([Ledger; 3], [Intervals; 3])>::default();
+    let mut changes = engine.begin(1024);
+    for signal in Signal::ALL {
+        let index = signal.index();
+        books[index] = read_books(engine, signal)?;
+        intervals[index] = read_intervals(engine, signal)?;
+        if matches!(run, meta::Run::Open(Durability::Interval | Durability::Os)) {
+            books[index].next_seq += SEQUENCE_GAP;
+            changes.set(Family::Meta, &keys::books(signal), &ledger::encode(&books[index]));
+        }
+    }
+    changes.set(Family::Meta, keys::STORE, &store.to_le_bytes());
+    changes.set(Family::Meta, keys::EPOCH, &epoch.to_le_bytes());
+    changes.set(Family::Meta, keys::RUN, &meta::Run::Open(durability).encode());
+    changes.commit(true)?;
+    let epoch = u32::try_from(epoch).map_err(|_| StoreError::failed("the store was opened too often"))?;
+    let queued: u64 = books.iter().map(|books| books.queued_batches).sum();
+    let clean = run == meta::Run::Closed;
+    tracing::info!(epoch, queued, clean, "queue opened");
+    Ok(Recovered { store, epoch, books, intervals, dead })
+}
+
+/// Shares of the memory that the queue may take: a quarter for memtables, a sixteenth for the ring. A small quota takes
+/// smaller logs, which count against it.
+fn sizes(config: &QueueConfig) -> Sizes {
+    let quota = match config.max_size {
+        QueueSize::Bytes(bytes) => bytes,
+        QueueSize::Share(_) => u64::MAX,
+    };
+    let wal = (quota / 8).clamp(8 << 20, 128 << 20);
+    let memtables = (memory(config) / 4).min(wal).clamp(8 << 20, 64 << 20) as usize;
+    Sizes { memtables, memtable: memtables / 4, wal }
+}
+
+fn ring(config: &QueueConfig) -> u64 {
+    (memory(config) / 16).clamp(1 << 20, 16 << 20)
+}
+
+fn memory(config: &QueueConfig) -> u64 {
+    config.memory_limit.unwrap_or(MEMORY)
+}

@@ -1,0 +1,169 @@
+//! The reading thread: everything that is read from disk while the gateway runs, off the runtime's threads.
+//!
+//! Reads go in slices bounded in bytes; a recount advances a step at a time between them, so that neither holds the other.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::codec::{record, twin::Twin};
+use super::error::StoreError;
+use super::inbox::End;
+use super::lanes::{Held, Job, Origin, SLICE_BATCHES, SLICE_BYTES, Slice, Stored};
+use super::letters;
+use super::recount::Recounting;
+use super::shared::{Fuse, Shared};
+use super::snapshot::Recount;
+use super::store::{Engine, Family, keys};
+use crate::batch::{Key, Signal};
+
+/// After a failed read the same place is left alone for this long.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// Something to read.
+#[derive(Debug)]
+pub(super) enum Errand {
+    /// A slice of a signal's backlog, for its lanes.
+    Slice(Job),
+    /// One batch, for whoever waits.
+    One { signal: Signal, key: Key, reply: oneshot::Sender<Result<Stored, Missing>> },
+    /// A count of the whole index.
+    Recount(oneshot::Sender<Result<[Recount; 3], StoreError>>),
+    /// The end.
+    Stop,
+}
+
+/// Why a batch was not read.
+#[derive(Debug)]
+pub(super) enum Missing {
+    /// What lies there is not what was written; the bytes, if there are any.
+    Corrupt { why: String, bytes: Bytes },
+    /// It could not be read now.
+    Failed(StoreError),
+}
+
+/// Runs errands until [`Errand::Stop`].
+pub(super) fn run(engine: &dyn Engine, shared: &Shared, errands: &mpsc::Receiver<Errand>) {
+    let _fuse = Fuse(shared);
+    let mut recount: Option<Recounting<'_>> = None;
+    loop {
+        let errand = match recount.take().and_then(Recounting::step) {
+            None => match errands.recv() {
+                Ok(errand) => errand,
+                Err(_) => return,
+            },
+            Some(going_on) => {
+                recount = Some(going_on);
+                match errands.try_recv() {
+                    Ok(errand) => errand,
+                    Err(mpsc::TryRecvError::Empty) => continue,
+                    Err(mpsc::TryRecvError::Disconnected) => return,
+                }
+            }
+        };
+        match errand {
+            Errand::Slice(job) => read_slice(engine, shared, &job),
+            Errand::One { signal, key, reply } => drop(reply.send(read_one(engine, signal, key))),
+            Errand::Recount(reply) => match &mut recount {
+                Some(recount) => recount.join(reply),
+                None => recount = Some(Recounting::begin(engine, reply)),
+            },
+            Errand::Stop => return,
+        }
+    }
+}
+
+fn read_slice(engine: &dyn Engine, shared: &Shared, job: &Job) {
+    let outcome = slice(engine, job);
+    let mut lanes = shared.lanes(job.signal);
+    match outcome {
+        Ok((slice, corrupt)) => {
+            if lanes.install(job.origin, job.generation, slice) {
+                for (key, held, why, bytes) in corrupt {
+                    let number = lanes.lease(key, held);
+                    shared.inbox.end(End { signal: job.signal, key, number, how: letters::corrupt(&why, bytes) });
+                }
+            }
+        }
+        Err(error) => {
+            tracing::error!(signal = %job.signal, %error, "the backlog cannot be read; trying again in 5 s");
+            lanes.read_failed(job.origin, job.generation, Instant::now() + AFTER_FAILURE);
+        }
+    }
+    drop(lanes);
+    shared.read[job.signal.index()].notify_waiters();
+}
+
+type Corrupt = (Key, Held, String, Bytes);
+
+/// Reads the index of a range until a slice is full, then the bodies: what is skipped costs no body.
+fn slice(engine: &dyn Engine, job: &Job) -> Result<(Slice, Vec<Corrupt>), StoreError> {
+    let (index, reached) = index(engine, job.signal, &job.range, &job.skip)?;
+    let (mut found, mut corrupt) = (Vec::with_capacity(index.len()), Vec::new());
+    for (key, twin) in index {
+        match read_one(engine, job.signal, key) {
+            Ok(stored) => found.push(stored),
+            Err(Missing::Corrupt { why, bytes }) => {
+                let owed = job.origin == Origin::Owed;
+                corrupt.push((key, Held { items: twin.items, weight: twin.weight, owed, attempts: 0 }, why, bytes));
+            }
+            Err(Missing::Failed(error)) => return Err(error),
+        }
+    }
+    Ok((Slice { found, reached }, corrupt))
+}
+
+fn index(
+    engine: &dyn Engine,
+    signal: Signal,
+    range: &Range<Key>,
+    skip: &[Key],
+) -> Result<(Vec<(Key, Twin)>, Key), StoreError> {
+    let (mut index, mut bytes, mut reached) = (Vec::new(), 0, range.end);
+    let (from, to) = (keys::of(signal, range.start), keys::of(signal, range.end));
+    let mut garbled = Ok(());
+    engine.walk(Family::Index, from.as_ref(), to.as_ref(), &mut |key, value| {
+        let Some((_, key)) = keys::parse(key) else {
+            return ControlFlow::Continue(());
+        };
+        if skip.binary_search(&key).is_ok() {
+            return ControlFlow::Continue(());
+        }
+        match Twin::decode(value) {
+            Ok(twin) => {
+                bytes += twin.weight;
+                if index.len() >= SLICE_BATCHES || (bytes > SLICE_BYTES && !index.is_empty()) {
+                    reached = key;
+                    return ControlFlow::Break(());
+                }
+                index.push((key, twin));
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                garbled = Err(StoreError::corrupt(format!("index entry {key}: {error}")));
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    garbled.map(|()| (index, reached))
+}
+
+/// Reads one batch. What the store itself finds corrupt is corrupt; any other failure may pass.
+fn read_one(engine: &dyn Engine, signal: Signal, key: Key) -> Result<Stored, Missing> {
+    let value = match engine.get(Family::Records(signal), key.encode().as_ref()) {
+        Ok(Some(value)) => value,
+        Ok(None) => return Err(Missing::Corrupt { why: "the record is not there".to_owned(), bytes: Bytes::new() }),
+        Err(error) if error.is_corrupt() => {
+            return Err(Missing::Corrupt { why: error.to_string(), bytes: Bytes::new() });
+        }
+        Err(error) => return Err(Missing::Failed(error)),
+    };
+    match record::decode(value) {
+        Ok((batch, epoch)) => Ok(Stored { key, epoch, batch }),
+        Err((garbled, bytes)) => Err(Missing::Corrupt { why: garbled.to_string(), bytes }),
+    }
+}

@@ -1,0 +1,148 @@
+//! The independent count: what the index holds, beside the books of the same instant.
+//!
+//! A figure computed from its own terms would prove nothing, so nothing in memory is asked.
+
+use std::ops::ControlFlow;
+
+use tokio::sync::oneshot;
+
+use super::codec::{books, twin::Twin};
+use super::error::StoreError;
+use super::intervals::{Edit, Intervals};
+use super::ledger::Ledger;
+use super::snapshot::Recount;
+use super::store::{Engine, Family, View, keys};
+use crate::batch::{Key, Signal};
+
+/// Index entries counted in one step: a few milliseconds.
+const STEP: usize = 8192;
+
+type Reply = oneshot::Sender<Result<[Recount; 3], StoreError>>;
+
+/// A count that is under way.
+pub(super) struct Recounting<'e> {
+    view: Box<dyn View + 'e>,
+    counts: [Recount; 3],
+    intervals: [Intervals; 3],
+    signal: usize,
+    next: Key,
+    replies: Vec<Reply>,
+}
+
+impl<'e> Recounting<'e> {
+    /// Takes a view of the store and reads the books in it.
+    pub(super) fn begin(engine: &'e dyn Engine, reply: Reply) -> Recounting<'e> {
+        Recounting {
+            view: engine.view(),
+            counts: Default::default(),
+            intervals: Default::default(),
+            signal: 0,
+            next: Key::new(0),
+            replies: vec![reply],
+        }
+    }
+
+    /// Somebody else who wants to know. Gets the count of a view that is a little older than the question.
+    pub(super) fn join(&mut self, reply: Reply) {
+        self.replies.push(reply);
+    }
+
+    /// Counts a piece; `None` once it is done and said.
+    pub(super) fn step(mut self) -> Option<Recounting<'e>> {
+        match self.advance() {
+            Ok(false) => Some(self),
+            Ok(true) => {
+                let counts = self.counts;
+                self.say(&Ok(counts))
+            }
+            Err(error) => self.say(&Err(error)),
+        }
+    }
+
+    fn say(self, outcome: &Result<[Recount; 3], StoreError>) -> Option<Recounting<'e>> {
+        for reply in self.replies {
+            let _ = reply.send(outcome.clone());
+        }
+        None
+    }
+
+    fn advance(&mut self) -> Result<bool, StoreError> {
+        let Some(signal) = Signal::ALL.get(self.signal).copied() else {
+            return Ok(true);
+        };
+        let count = &mut self.counts[self.signal];
+        let owed = &mut self.intervals[self.signal];
+        if self.next == Key::new(0) {
+            count.books = read_books(self.view.as_ref(), signal)?;
+            *owed = read_intervals(self.view.as_ref(), signal)?;
+            self.next = Key::new(count.books.low);
+        }
+        let (mut left, mut next, mut garbled) = (STEP, None, Ok(()));
+        let (from, to) = (keys::of(signal, self.next), keys::of(signal, Key::new(u64::MAX)));
+        self.view.walk(Family::Index, from.as_ref(), to.as_ref(), &mut |key, value| {
+            let Some((_, key)) = keys::parse(key) else {
+                return ControlFlow::Continue(());
+            };
+            if left == 0 {
+                next = Some(key);
+                return ControlFlow::Break(());
+            }
+            left -= 1;
+            match Twin::decode(value) {
+                Ok(twin) => {
+                    count.batches += 1;
+                    count.items += u64::from(twin.items);
+                    count.bytes += twin.weight;
+                    count.owed += if owed.contains(key) { u64::from(twin.items) } else { 0 };
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    garbled = Err(StoreError::corrupt(format!("index entry {key}: {error}")));
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        garbled?;
+        match next {
+            Some(key) => self.next = key,
+            None => {
+                self.signal += 1;
+                self.next = Key::new(0);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The books of a signal as they lie on disk; those of a new store where there are none.
+pub(super) fn read_books(view: &dyn View, signal: Signal) -> Result<Ledger, StoreError> {
+    match view.get(Family::Meta, &keys::books(signal))? {
+        Some(bytes) => {
+            books::decode(&bytes).map_err(|error| StoreError::corrupt(format!("books of {signal}: {error}")))
+        }
+        None => Ok(Ledger { next_seq: 1, low: 1, ..Ledger::default() }),
+    }
+}
+
+/// The owed intervals of a signal as they lie on disk.
+pub(super) fn read_intervals(view: &dyn View, signal: Signal) -> Result<Intervals, StoreError> {
+    let mut intervals = Intervals::default();
+    let (from, to) = (keys::of(signal, Key::new(0)), keys::of(signal, Key::new(u64::MAX)));
+    let mut garbled = Ok(());
+    view.walk(
+        Family::Owed,
+        from.as_ref(),
+        to.as_ref(),
+        &mut |first, last| match (keys::parse(first), Key::decode(last)) {
+            (Some((_, first)), Some(last)) => {
+                intervals.apply(Edit::Set(first, last));
+                ControlFlow::Continue(())
+            }
+            _ => {
+                garbled = Err(StoreError::corrupt(format!("an owed interval of {signal} means nothing")));
+                ControlFlow::Break(())
+            }
+        },
+    )?;
+    garbled.map(|()| intervals)
+}

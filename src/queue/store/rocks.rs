@@ -1,0 +1,233 @@
+//! The store on RocksDB. The only file that names it.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB, DBAccess, DBCompressionType,
+    DBRawIteratorWithThreadMode, DBRecoveryMode, ErrorKind, FlushOptions, LogLevel, Options, ReadOptions, Snapshot,
+    WriteBatch, WriteOptions,
+};
+
+use super::{Changes, Engine, Family, View, Visit, keys};
+use crate::batch::{Key, Signal};
+use crate::queue::error::StoreError;
+
+/// Blocks of index and keys kept in memory: enough for the part of the index that a drain walks through.
+const BLOCK_CACHE: usize = 8 << 20;
+/// A blob file dies once all records in it are settled, so it bounds what one held record pins.
+const BLOB_FILE: u64 = 64 << 20;
+/// Files that hold keys alone stay small, so that a compaction touches little.
+const KEY_FILE: u64 = 8 << 20;
+
+/// How much memory and disk RocksDB may take, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::queue) struct Sizes {
+    /// All memtables together.
+    pub memtables: usize,
+    /// One memtable.
+    pub memtable: usize,
+    /// All write-ahead logs together.
+    pub wal: u64,
+}
+
+/// An open RocksDB.
+pub(in crate::queue) struct Rocks {
+    db: DB,
+}
+
+impl Rocks {
+    /// Opens the store in `path`, or makes one. Replays the write-ahead log: what was written is there again.
+    pub(in crate::queue) fn open(path: &Path, sizes: Sizes) -> Result<Rocks, StoreError> {
+        let cache = Cache::new_lru_cache(BLOCK_CACHE);
+        let families =
+            Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family, sizes, &cache)));
+        Ok(Rocks { db: DB::open_cf_descriptors(&database_options(sizes), path, families)? })
+    }
+
+    fn family(&self, family: Family) -> &ColumnFamily {
+        self.db.cf_handle(family.name()).expect("every family is opened with the store")
+    }
+}
+
+fn database_options(sizes: Sizes) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    // What is acknowledged was synced, so a cut at the first bad record loses nothing of it.
+    options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+    options.set_manual_wal_flush(false); // each write reaches the kernel: kill -9 loses none
+    options.set_atomic_flush(false);
+    options.set_enable_pipelined_write(false);
+    options.set_unordered_write(false);
+    options.set_recycle_log_file_num(0);
+    options.set_max_total_wal_size(sizes.wal);
+    options.set_db_write_buffer_size(sizes.memtables);
+    options.set_max_background_jobs(2);
+    options.set_max_open_files(512);
+    options.set_skip_stats_update_on_db_open(true); // or opening takes as long as there are files
+    options.set_bytes_per_sync(1 << 20); // flushes trickle to disk instead of stalling the next fsync
+    options.set_log_level(LogLevel::Warn);
+    options.set_max_log_file_size(4 << 20);
+    options.set_keep_log_file_num(2);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    options
+}
+
+fn family_options(family: Family, sizes: Sizes, cache: &Cache) -> Options {
+    let mut options = Options::default();
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_format_version(6);
+    options.set_block_based_table_factory(&table);
+    options.set_compression_type(DBCompressionType::None); // bodies come compressed, keys are few
+    options.set_write_buffer_size(sizes.memtable);
+    options.set_max_write_buffer_number(4);
+    options.set_target_file_size_base(KEY_FILE);
+    options.set_level_zero_file_num_compaction_trigger(2);
+    // A file of many deletions is compacted soon: that is what frees blob files.
+    options.add_compact_on_deletion_collector_factory(128, 64, 0.5);
+    match family {
+        Family::Records(_) => with_blobs(&mut options),
+        Family::Dead | Family::Parked => {
+            with_blobs(&mut options);
+            options.set_enable_blob_gc(true); // what lies here may lie long, beside what goes soon
+        }
+        Family::Index | Family::Owed | Family::Meta => {}
+    }
+    options
+}
+
+fn with_blobs(options: &mut Options) {
+    options.set_enable_blob_files(true);
+    options.set_min_blob_size(0); // each flushed record can be salvaged from a blob file alone
+    options.set_blob_file_size(BLOB_FILE);
+    options.set_blob_compression_type(DBCompressionType::None);
+}
+
+fn read_options() -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.fill_cache(false); // each record is read about once
+    options
+}
+
+fn walk_options(from: &[u8], to: &[u8]) -> ReadOptions {
+    let mut options = read_options();
+    options.set_iterate_lower_bound(from);
+    options.set_iterate_upper_bound(to);
+    options
+}
+
+fn walk<D: DBAccess>(
+    mut iterator: DBRawIteratorWithThreadMode<'_, D>,
+    visit: &mut Visit<'_>,
+) -> Result<(), StoreError> {
+    iterator.seek_to_first();
+    while let Some((key, value)) = iterator.item() {
+        if visit(key, value) == ControlFlow::Break(()) {
+            return Ok(());
+        }
+        iterator.next();
+    }
+    Ok(iterator.status()?)
+}
+
+impl View for Rocks {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.db.get_cf_opt(self.family(family), key, &read_options())?)
+    }
+
+    fn walk(&self, family: Family, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        walk(self.db.raw_iterator_cf_opt(self.family(family), walk_options(from, to)), visit)
+    }
+}
+
+struct Instant<'r> {
+    rocks: &'r Rocks,
+    snapshot: Snapshot<'r>,
+}
+
+impl View for Instant<'_> {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.snapshot.get_cf_opt(self.rocks.family(family), key, read_options())?)
+    }
+
+    fn walk(&self, family: Family, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        walk(self.snapshot.raw_iterator_cf_opt(self.rocks.family(family), walk_options(from, to)), visit)
+    }
+}
+
+struct RocksChanges<'r> {
+    rocks: &'r Rocks,
+    batch: WriteBatch,
+    joined: Vec<u8>,
+}
+
+impl Changes for RocksChanges<'_> {
+    fn put(&mut self, family: Family, key: &[u8], head: &[u8], body: &[u8]) {
+        let family = self.rocks.family(family);
+        if body.is_empty() {
+            return self.batch.put_cf(family, key, head);
+        }
+        self.joined.clear();
+        self.joined.reserve(head.len() + body.len());
+        self.joined.extend_from_slice(head);
+        self.joined.extend_from_slice(body);
+        self.batch.put_cf(family, key, &self.joined);
+    }
+
+    fn take(&mut self, family: Family, key: &[u8]) {
+        self.batch.single_delete_cf(self.rocks.family(family), key);
+    }
+
+    fn set(&mut self, family: Family, key: &[u8], value: &[u8]) {
+        self.batch.put_cf(self.rocks.family(family), key, value);
+    }
+
+    fn delete(&mut self, family: Family, key: &[u8]) {
+        self.batch.delete_cf(self.rocks.family(family), key);
+    }
+
+    fn commit(self: Box<Self>, sync: bool) -> Result<(), StoreError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        Ok(self.rocks.db.write_opt(self.batch, &options)?)
+    }
+}
+
+impl Engine for Rocks {
+    fn begin(&self, bytes: usize) -> Box<dyn Changes + '_> {
+        Box::new(RocksChanges { rocks: self, batch: WriteBatch::with_capacity_bytes(bytes), joined: Vec::new() })
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        Ok(self.db.flush_wal(true)?)
+    }
+
+    fn view(&self) -> Box<dyn View + '_> {
+        Box::new(Instant { rocks: self, snapshot: self.db.snapshot() })
+    }
+
+    fn reclaim(&self, signal: Signal, from: Key, to: Key) -> Result<(), StoreError> {
+        // All families together: one that keeps unflushed changes keeps the write-ahead log.
+        let families = Family::ALL.map(|family| self.family(family));
+        self.db.flush_cfs_opt(&families, &FlushOptions::default())?;
+        let mut options = CompactOptions::default();
+        options.set_exclusive_manual_compaction(false);
+        let records = self.family(Family::Records(signal));
+        self.db.compact_range_cf_opt(records, Some(from.encode()), Some(to.encode()), &options);
+        let (from, to) = (keys::of(signal, from), keys::of(signal, to));
+        self.db.compact_range_cf_opt(self.family(Family::Index), Some(from), Some(to), &options);
+        Ok(())
+    }
+}
+
+impl From<rocksdb::Error> for StoreError {
+    fn from(error: rocksdb::Error) -> StoreError {
+        match error.kind() {
+            ErrorKind::Corruption => StoreError::corrupt(error.into_string()),
+            _ => StoreError::failed(error.into_string()),
+        }
+    }
+}

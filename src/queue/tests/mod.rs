@@ -1,0 +1,12 @@
+//! The queue by its promises, on a real RocksDB in a temporary directory.
+
+mod faults;
+mod model;
+mod order;
+mod owed;
+mod promises;
+mod restart;
+mod space;
+mod support;
+
+pub(super) use support::batch;

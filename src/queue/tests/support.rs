@@ -1,0 +1,203 @@
+//! A queue in a temporary directory, and a store that can be watched, held and broken.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use crate::batch::{Batch, Encoding, Key, Signal};
+use crate::config::{Durability, QueueConfig};
+use crate::queue::directory::Directory;
+use crate::queue::error::StoreError;
+use crate::queue::store::rocks::{Rocks, Sizes};
+use crate::queue::store::{Changes, Engine, Family, View, Visit};
+use crate::queue::{Lane, Lease, Queue, Settlement, Taker, open};
+
+/// A condition that is waited for must come true within this time.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A batch of one signal whose body has that many bytes.
+pub(in crate::queue) fn batch(signal: Signal, len: usize) -> Batch {
+    Batch {
+        signal,
+        encoding: Encoding::Identity,
+        items: 1,
+        inflated_len: len as u32,
+        received_at_ms: 1_700_000_000_000,
+        headers: [].into(),
+        body: Bytes::from(vec![7; len]),
+    }
+}
+
+/// A batch with a body that tells it apart.
+pub(super) fn named(signal: Signal, name: &str) -> Batch {
+    Batch { body: Bytes::copy_from_slice(name.as_bytes()), ..batch(signal, 1) }
+}
+
+pub(super) fn name(lease: &Lease) -> String {
+    String::from_utf8(lease.batch.body.to_vec()).unwrap()
+}
+
+/// A configuration of that directory, without fsyncs: what is tested here dies with the process at most.
+pub(super) fn config(directory: &Path) -> QueueConfig {
+    QueueConfig { directory: directory.to_owned(), durability: Durability::Os, ..QueueConfig::default() }
+}
+
+/// A new queue, and the directory that goes with it.
+pub(super) fn queue() -> (Queue, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    (Queue::open(&config(directory.path())).unwrap(), directory)
+}
+
+/// Leases the next batch of a lane for the primary, and its name.
+pub(super) async fn next(queue: &Queue, signal: Signal, lane: Lane) -> Option<(Lease, String)> {
+    let lease = queue.lease(signal, lane, Taker::Primary).await?;
+    let name = name(&lease);
+    Some((lease, name))
+}
+
+pub(super) fn delivered() -> Settlement {
+    Settlement::Delivered { rejected: 0 }
+}
+
+/// Waits until a condition holds.
+pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{what}");
+}
+
+/// Waits until every settle so far was written.
+pub(super) async fn settled(queue: &Queue) {
+    until("the settles are written", || queue.shared.inbox.is_idle()).await;
+}
+
+/// Books that balance, and agree with a recount.
+pub(super) async fn assert_books(queue: &Queue) {
+    for (count, depth) in queue.recount().await.unwrap().into_iter().zip(queue.snapshot().signals) {
+        assert_eq!(count.imbalance(), 0, "{count:?}");
+        assert_eq!((count.batches, count.bytes), (count.books.queued_batches, count.books.queued_bytes));
+        assert_eq!(count.books, depth.books);
+    }
+}
+
+/// Ends a queue as kill -9 does: nothing more is written. What it holds is given up, so that it can be opened again.
+pub(super) async fn kill(queue: Queue) {
+    queue.shared.poison(&"killed by a test");
+    queue.close().await;
+}
+
+/// A RocksDB whose commits can be counted, held back and made to fail.
+pub(super) struct Watched {
+    rocks: Rocks,
+    pub(super) control: Arc<Control>,
+}
+
+#[derive(Default)]
+pub(super) struct Control {
+    /// Commits and syncs that ended, and how many of them were synced.
+    pub(super) commits: AtomicU64,
+    pub(super) synced: AtomicU64,
+    /// The next commit or sync fails.
+    pub(super) broken: AtomicBool,
+    held: Mutex<bool>,
+    release: Condvar,
+}
+
+impl Control {
+    /// Lets no commit end until it is released.
+    pub(super) fn hold(&self) {
+        *self.held.lock().unwrap() = true;
+    }
+
+    pub(super) fn release(&self) {
+        *self.held.lock().unwrap() = false;
+        self.release.notify_all();
+    }
+
+    fn pass(&self, synced: bool) -> Result<(), StoreError> {
+        drop(self.release.wait_while(self.held.lock().unwrap(), |held| *held).unwrap());
+        if self.broken.load(SeqCst) {
+            return Err(StoreError::failed("IO error: No space left on device"));
+        }
+        self.commits.fetch_add(1, SeqCst);
+        self.synced.fetch_add(u64::from(synced), SeqCst);
+        Ok(())
+    }
+}
+
+/// A queue on a watched store.
+pub(super) fn watched(config: &QueueConfig) -> (Queue, Arc<Control>) {
+    let directory = Directory::take(&config.directory).unwrap();
+    let sizes = Sizes { memtables: 8 << 20, memtable: 2 << 20, wal: 16 << 20 };
+    let rocks = Rocks::open(directory.store(), sizes).unwrap();
+    let control = Arc::new(Control::default());
+    let engine = Watched { rocks, control: Arc::clone(&control) };
+    (Queue::new(open::start(config, directory, Arc::new(engine)).unwrap()), control)
+}
+
+impl View for Watched {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.rocks.get(family, key)
+    }
+
+    fn walk(&self, family: Family, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.rocks.walk(family, from, to, visit)
+    }
+}
+
+impl Engine for Watched {
+    fn begin(&self, bytes: usize) -> Box<dyn Changes + '_> {
+        Box::new(WatchedChanges { inner: self.rocks.begin(bytes), control: &self.control })
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.rocks.sync()?;
+        self.control.pass(true)
+    }
+
+    fn view(&self) -> Box<dyn View + '_> {
+        self.rocks.view()
+    }
+
+    fn reclaim(&self, signal: Signal, from: Key, to: Key) -> Result<(), StoreError> {
+        self.rocks.reclaim(signal, from, to)
+    }
+}
+
+struct WatchedChanges<'e> {
+    inner: Box<dyn Changes + 'e>,
+    control: &'e Control,
+}
+
+impl Changes for WatchedChanges<'_> {
+    fn put(&mut self, family: Family, key: &[u8], head: &[u8], body: &[u8]) {
+        self.inner.put(family, key, head, body);
+    }
+
+    fn take(&mut self, family: Family, key: &[u8]) {
+        self.inner.take(family, key);
+    }
+
+    fn set(&mut self, family: Family, key: &[u8], value: &[u8]) {
+        self.inner.set(family, key, value);
+    }
+
+    fn delete(&mut self, family: Family, key: &[u8]) {
+        self.inner.delete(family, key);
+    }
+
+    fn commit(self: Box<Self>, sync: bool) -> Result<(), StoreError> {
+        if self.control.broken.load(SeqCst) {
+            return self.control.pass(sync);
+        }
+        self.inner.commit(sync)?;
+        self.control.pass(sync)
+    }
+}
