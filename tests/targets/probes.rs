@@ -7,7 +7,7 @@ use spillway::config::{Probe, Protocol, TargetConfig, TargetKind};
 use spillway::otlp::answer::Answer;
 use spillway::target::Health;
 
-use crate::setup::{BOTH, config, file, file_target, network, target};
+use crate::setup::{BOTH, config, file, file_target, network, plain, target};
 use crate::sink::{Reply, Seen, Sink};
 
 async fn probe(protocol: Protocol, sink: &Sink, change: impl Fn(&mut TargetConfig)) -> Health {
@@ -156,9 +156,18 @@ async fn a_file_is_up_while_it_can_be_written() {
     assert!(disk.is_file());
     assert_eq!(disk.probe().await, Health::Up);
     assert_eq!(disk.send_empty(spillway::batch::Signal::Logs).await, Answer::accepted());
+    assert!(!path.parent().unwrap().exists(), "looking makes nothing");
+    assert_eq!(disk.send(&plain()).await, Answer::accepted());
+    assert_eq!(file_target(file(&path)).probe().await, Health::Up, "and locks nothing");
     drop(disk);
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
+    let disk = file_target(file(&dir.path().join("backup").join("other.jsonl")));
+    std::fs::remove_dir_all(dir.path().join("backup")).unwrap();
+    std::fs::write(dir.path().join("backup"), "in the way").unwrap();
+    down(&disk.probe().await, "is not a directory");
+    std::fs::remove_file(dir.path().join("backup")).unwrap();
+    std::fs::create_dir_all(&path).unwrap();
     let config = config(TargetKind::File(file(&path)));
     assert!(spillway::target::build(&config, "").is_err());
 }

@@ -1,7 +1,7 @@
 //! The thread that writes a file: takes what waits, writes it, syncs once, answers everybody.
 
+use std::fs::OpenOptions;
 use std::io;
-use std::path::Path;
 
 use rustix::fs::statvfs;
 use tokio::sync::{mpsc, oneshot};
@@ -43,6 +43,8 @@ pub(super) struct Writer {
     config: FileConfig,
     /// `None` before the first request and after trouble: then it is opened anew.
     shelf: Option<Shelf>,
+    /// The last line could not be written.
+    failed: bool,
     inflater: Inflater,
     line: Vec<u8>,
 }
@@ -63,7 +65,7 @@ impl From<io::Error> for Trouble {
 
 impl Writer {
     pub(super) fn new(target: String, config: FileConfig) -> Writer {
-        Writer { target, config, shelf: None, inflater: Inflater::new(), line: Vec::new() }
+        Writer { target, config, shelf: None, failed: false, inflater: Inflater::new(), line: Vec::new() }
     }
 
     /// Works until every sender is gone and everything that was sent is answered.
@@ -91,7 +93,10 @@ impl Writer {
             match done {
                 Ok(()) => written.push(reply),
                 Err(Trouble::Request(answer)) => drop(reply.send(answer)),
-                Err(Trouble::Disk(error)) => drop(reply.send(self.failed(&error))),
+                Err(Trouble::Disk(error)) => {
+                    self.failed = true;
+                    drop(reply.send(self.answer(&error)));
+                }
             }
         }
         if written.is_empty() {
@@ -105,7 +110,8 @@ impl Writer {
                     shelf.take_back();
                 }
                 self.shelf = None;
-                self.failed(&error)
+                self.failed = true;
+                self.answer(&error)
             }
         };
         for reply in written {
@@ -138,10 +144,22 @@ impl Writer {
         written?
     }
 
-    /// Opens the file if need be, and sees whether its volume has room.
+    /// Sees whether a line could be written. A file that was never written is neither made nor locked: whoever looks
+    /// (`check --connect`, say) may not be the one who writes.
     fn look(&mut self) -> Result<(), Trouble> {
-        self.shelf()?;
-        let directory: &Path = names::directory(&self.config.path);
+        if self.failed {
+            self.shelf()?;
+            self.failed = false;
+        }
+        if self.shelf.is_none() {
+            super::check(&self.config.path).map_err(io::Error::other)?;
+            match OpenOptions::new().append(true).open(&self.config.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        let directory = names::directory(&self.config.path);
+        let directory = if directory.is_dir() { directory } else { names::directory(directory) };
         let volume = statvfs(directory).map_err(io::Error::from)?;
         if volume.f_bavail.saturating_mul(volume.f_frsize) < ROOM {
             return Err(io::Error::from(io::ErrorKind::StorageFull).into());
@@ -156,7 +174,7 @@ impl Writer {
         Ok(self.shelf.as_mut().expect("just opened"))
     }
 
-    fn failed(&self, error: &io::Error) -> Answer {
+    fn answer(&self, error: &io::Error) -> Answer {
         broken(&format!("{}: {error}", self.config.path.display()))
     }
 }
