@@ -19,6 +19,7 @@ pub struct Backoff {
     factor: f64,
     longest: Duration,
     jitter: Jitter,
+    grown: bool,
 }
 
 impl Backoff {
@@ -32,18 +33,21 @@ impl Backoff {
             .with_randomization_factor(0.0)
             .with_max_elapsed_time(None)
             .build();
-        Backoff { intervals, factor: config.randomization_factor, longest: config.max_interval, jitter }
+        Backoff { intervals, factor: config.randomization_factor, longest: config.max_interval, jitter, grown: false }
     }
 
     /// The wait after another failure, never shorter than `floor`, which the server asked for.
     pub fn next(&mut self, floor: Option<Duration>) -> Duration {
+        self.grown = true;
         let interval = self.intervals.next_backoff().unwrap_or(self.longest);
         self.jitter.around(interval, self.factor).max(floor.unwrap_or_default())
     }
 
     /// Back to the first wait, after a success.
     pub fn reset(&mut self) {
-        self.intervals.reset();
+        if std::mem::take(&mut self.grown) {
+            self.intervals.reset();
+        }
     }
 }
 

@@ -1,0 +1,411 @@
+//! The line of one signal: its chain, lanes and witnesses, and what is to go next where.
+//!
+//! One task a signal runs it ([`step`](super::step)); snapshots look in from outside, hence the lock, which nobody holds across an
+//! await. It knows the queue and the gates, and sends nothing itself.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::chain::{Chain, ChainKnobs, Condition, Move, Partition};
+use super::detour::Detour;
+use super::doubt::InDoubt;
+use super::gate::{Gate, Pass};
+use super::judge::Role;
+use super::lanes::{Charge, Lanes};
+use super::meter::Meter;
+use super::snapshot::{ChainView, Failover};
+use super::stir::Stir;
+use super::target_state::{Ask, Effect, IDLE_AFTER, Wait};
+use super::timeline::{Timeline, wall_ms};
+use super::witness::Witness;
+use crate::batch::{Key, Signal};
+use crate::config::{ChainConfig, Order, ReplayConfig, TargetKind};
+use crate::queue::{Lane, Lease, Queue, Taker};
+use crate::tally::Counter;
+use crate::units::format_duration;
+
+/// A lane whose lease came up empty although it had said otherwise is left alone for so long: a disagreement must not spin.
+const DRY_FOR: Duration = Duration::from_millis(20);
+
+/// See the module.
+pub struct Line {
+    /// Which signal.
+    pub signal: Signal,
+    /// In which order it is delivered.
+    pub order: Order,
+    /// Where batches come from.
+    pub queue: Queue,
+    /// The targets of the chain, the primary first.
+    pub gates: Vec<Arc<Gate>>,
+    /// Wakes this line's loop.
+    pub stir: Arc<Stir>,
+    /// Sends that repeat what a target may already have.
+    pub duplicate_sends: Counter,
+    /// Bytes that left the queue through this line, settled for good.
+    pub settled_bytes: Counter,
+    failover_after: Duration,
+    fallback_takes_backlog: bool,
+    timeline: Arc<Timeline>,
+    state: Mutex<State>,
+}
+
+/// What changes while a line runs.
+pub struct State {
+    /// Who gets the traffic.
+    pub chain: Chain,
+    /// Which lane is next.
+    pub lanes: Lanes,
+    /// A batch that waits while another passes it (`order: fifo`).
+    pub detour: Detour,
+    /// For each target, what it refused and took.
+    pub witnesses: Vec<Witness>,
+    /// For each target, what it may have although it never said so.
+    pub in_doubt: Vec<InDoubt>,
+    /// For each target, the batch that failed last.
+    pub failed_last: Vec<Option<Key>>,
+    /// The pace at which the backlog leaves.
+    pub drained: Meter,
+    /// For each target, whether a trial of the chain is under way.
+    trying: Vec<bool>,
+    /// For each target, whether it has us down as waiting; and the same of the round that is going on.
+    asked: Vec<bool>,
+    asking: Vec<bool>,
+    /// Until when a lane counts as empty.
+    dry: [Option<Instant>; 2],
+    /// The chain has to decide anew.
+    pub stale: bool,
+    epoch: u64,
+    check_at: Option<Instant>,
+    busy_at: Instant,
+    /// Traffic moved: with `order: fifo` what is in flight is given up, so that it goes first at the next target.
+    moved: bool,
+}
+
+impl State {
+    /// The target at that position took a batch.
+    pub fn took(&mut self, now: Instant, position: usize, trial: bool, lease: &Lease) {
+        self.failed_last[position] = None;
+        if trial {
+            self.chain.tried(position, true);
+            self.stale = true;
+        }
+        if lease.lane == Lane::Backlog {
+            self.drained.count(now, lease.batch.weight(), lease.batch.items);
+        }
+    }
+
+    /// The target at that position did not take the batch `key`.
+    pub fn failed(&mut self, position: usize, trial: bool, key: Key, effect: Effect) {
+        if effect != Effect::Throttle {
+            self.failed_last[position] = Some(key);
+        }
+        if trial {
+            self.chain.tried(position, false);
+        }
+        self.stale = true;
+    }
+
+    /// The batch is settled for good.
+    pub fn forget(&mut self, key: Key) {
+        self.witnesses.iter_mut().for_each(|witness| witness.forget(key));
+        self.in_doubt.iter_mut().for_each(|doubt| doubt.forget(key));
+    }
+}
+
+/// One batch that may go: where, and from which lane.
+pub struct Sortie {
+    /// Leave to send.
+    pub pass: Pass,
+    /// Position of the target in the chain.
+    pub position: usize,
+    /// Whether it tries out a target before the active one.
+    pub trial: bool,
+    /// The lane, and what it was charged.
+    pub charge: Charge,
+    /// The batch itself, where it waited outside the queue.
+    pub lease: Option<Lease>,
+}
+
+/// What a line's loop is to do.
+pub enum Next {
+    /// Send.
+    Go(Box<Sortie>),
+    /// Wait for an answer, a wake-up, `until`, or, if `data`, for the queue to have something.
+    Wait {
+        /// When to look again at the latest.
+        until: Option<Instant>,
+        /// Whether new data would change anything.
+        data: bool,
+    },
+}
+
+#[derive(Default)]
+struct Waiting {
+    until: Option<Instant>,
+    data: bool,
+}
+
+impl Waiting {
+    fn no_later_than(&mut self, at: Option<Instant>) {
+        self.until = self.until.into_iter().chain(at).min();
+    }
+}
+
+impl Line {
+    /// The line of a signal over its chain's gates, the primary first.
+    pub fn new(
+        signal: Signal,
+        order: Order,
+        configs: (&ChainConfig, &ReplayConfig),
+        gates: Vec<Arc<Gate>>,
+        queue: Queue,
+        told: (Arc<Stir>, Arc<Timeline>),
+    ) -> Line {
+        let (config, replay) = configs;
+        let now = Instant::now();
+        let knobs = ChainKnobs {
+            failover_after: config.failover_after,
+            min_stay: config.min_stay,
+            targets: gates
+                .iter()
+                .map(|gate| (gate.config.throttle_patience, gate.config.breaker.half_open_successes))
+                .collect(),
+        };
+        if let Some(primary) = gates.first() {
+            primary.set_active(now, signal, true, false);
+        }
+        let state = State {
+            chain: Chain::new(knobs, now),
+            lanes: Lanes::new(replay.fresh_share),
+            detour: Detour::None,
+            witnesses: gates.iter().map(|gate| Witness::new(gate.config.refusal_patience)).collect(),
+            in_doubt: gates.iter().map(|_| InDoubt::default()).collect(),
+            failed_last: vec![None; gates.len()],
+            drained: Meter::new(now),
+            trying: vec![false; gates.len()],
+            asked: vec![false; gates.len()],
+            asking: vec![false; gates.len()],
+            dry: [None; 2],
+            stale: true,
+            epoch: 0,
+            check_at: None,
+            busy_at: now,
+            moved: false,
+        };
+        Line {
+            signal,
+            order,
+            queue,
+            gates,
+            stir: told.0,
+            duplicate_sends: Counter::default(),
+            settled_bytes: Counter::default(),
+            failover_after: config.failover_after,
+            fallback_takes_backlog: config.fallback_takes_backlog,
+            timeline: told.1,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// What changes.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As what the target at that position gets its batches.
+    pub fn role(&self, position: usize) -> Role {
+        match position {
+            0 => Role::Primary,
+            _ if self.gates[position].config.replay_to_primary => Role::Interim,
+            _ => Role::Final,
+        }
+    }
+
+    /// For whom that position leases.
+    pub fn taker(&self, position: usize) -> Taker {
+        if position == 0 { Taker::Primary } else { Taker::Fallback }
+    }
+
+    /// The chain picks a target, its breaker admits, the lanes choose: one batch that may go, or what to wait for.
+    pub fn next(&self, now: Instant, flying: usize) -> Next {
+        let mut state = self.lock();
+        let state = &mut *state;
+        self.decide_if_due(state, now, flying);
+        let mut waiting = Waiting { until: state.check_at, data: false };
+        state.asking.fill(false);
+        if self.order == Order::FreshFirst || flying == 0 {
+            let active = state.chain.active();
+            for position in 0..=active {
+                let trial = position < active;
+                if trial && (state.trying[position] || !state.chain.wants_trial(position)) {
+                    continue;
+                }
+                if let Some(sortie) = self.ask(state, now, position, &mut waiting) {
+                    state.trying[position] |= trial;
+                    let check_at = now + self.failover_after;
+                    state.check_at = Some(state.check_at.map_or(check_at, |at| at.min(check_at)));
+                    return Next::Go(Box::new(Sortie { trial, ..sortie }));
+                }
+            }
+        }
+        for (position, gate) in self.gates.iter().enumerate() {
+            if state.asked[position] && !state.asking[position] {
+                gate.withdraw(self.signal);
+            }
+        }
+        state.asked.copy_from_slice(&state.asking);
+        Next::Wait { until: waiting.until.map(|at| at.max(now + Duration::from_millis(1))), data: waiting.data }
+    }
+
+    fn ask(&self, state: &mut State, now: Instant, position: usize, waiting: &mut Waiting) -> Option<Sortie> {
+        let gate = &self.gates[position];
+        let pending = self.queue.pending(self.signal, self.taker(position));
+        let mut there = [pending.fresh, pending.backlog && (position == 0 || self.fallback_takes_backlog)];
+        for (lane, dry) in there.iter_mut().zip(&mut state.dry) {
+            *dry = dry.filter(|until| *until > now);
+            *lane &= dry.is_none();
+            waiting.no_later_than(*dry);
+        }
+        let lease = state.detour.resume(position);
+        let [fresh, backlog] = if lease.is_some() { [false, true] } else { there };
+        if !fresh && !backlog {
+            state.detour.give_back();
+            waiting.no_later_than(pending.held_until);
+            waiting.data = true;
+            return None;
+        }
+        state.busy_at = now;
+        let paced = self.order == Order::FreshFirst && matches!(gate.config.kind, TargetKind::Network(_));
+        match gate.admit(now, Ask { signal: self.signal, fresh, backlog, paced }) {
+            Ok(pass) => {
+                state.asked[position] = false;
+                let (fresh, backlog) = (pass.slot().fresh, pass.slot().backlog);
+                // In strict order what is older goes first.
+                let fresh = fresh && (self.order == Order::FreshFirst || !backlog);
+                let charge = state.lanes.choose(fresh, backlog)?;
+                state.detour.set_out();
+                Some(Sortie { pass, position, trial: false, charge, lease })
+            }
+            Err(wait) => {
+                if let Some(lease) = lease {
+                    state.detour = Detour::Retry(position, lease);
+                }
+                match wait {
+                    Wait::Until(at) => waiting.no_later_than(Some(at)),
+                    Wait::Pace(at) => {
+                        waiting.no_later_than(Some(at));
+                        waiting.data = true;
+                    }
+                    Wait::Event => {}
+                }
+                state.asking[position] = true;
+                None
+            }
+        }
+    }
+
+    fn decide_if_due(&self, state: &mut State, now: Instant, flying: usize) {
+        let epoch = self.stir.epoch();
+        if !state.stale && epoch == state.epoch && state.check_at.is_none_or(|at| now < at) {
+            return;
+        }
+        (state.stale, state.epoch) = (false, epoch);
+        let conditions: Vec<Condition> = self.gates.iter().map(|gate| gate.condition(now, self.signal)).collect();
+        let waits = flying > 0 || state.asked.contains(&true);
+        let idle_at = state.busy_at + IDLE_AFTER;
+        let decided = state.chain.decide(now, &conditions, !waits && now >= idle_at);
+        if let Some(moved) = decided.moved {
+            self.moved(state, now, moved);
+        }
+        match decided.partition {
+            Some(Partition::Began) => {
+                self.timeline.note(format!("{}: partitioned, no network target accepts", self.signal));
+            }
+            Some(Partition::Ended(after)) => {
+                self.timeline.note(format!("{}: partition ended after {}", self.signal, format_duration(after)));
+            }
+            None => {}
+        }
+        let away = state.chain.active() > 0;
+        let flight = (flying > 0).then(|| now + self.failover_after);
+        let idle = (away && now < idle_at).then_some(idle_at);
+        state.check_at = [state.chain.wake(), flight, idle].into_iter().flatten().min();
+    }
+
+    fn moved(&self, state: &mut State, now: Instant, moved: Move) {
+        let (from, to) = (&self.gates[moved.from], &self.gates[moved.to]);
+        from.set_active(now, self.signal, false, false);
+        to.set_active(now, self.signal, true, moved.to < moved.from);
+        state.detour.give_back();
+        state.moved = true;
+        let (from, to) = (&from.config.name, &to.config.name);
+        self.timeline.note(format!("{}: traffic goes from {from} to {to}, {}", self.signal, moved.reason.as_str()));
+    }
+
+    /// Whether what is in flight has to be given up, since traffic moved and the order must hold.
+    pub fn gives_up(&self) -> bool {
+        std::mem::take(&mut self.lock().moved) && self.order == Order::Fifo
+    }
+
+    /// A batch was leased for the target at that position.
+    pub fn leased(&self, position: usize, charge: Charge, lease: &Lease) {
+        let mut state = self.lock();
+        state.lanes.correct(charge, lease.batch.weight());
+        if state.in_doubt[position].holds(lease.id.key) {
+            self.duplicate_sends.add(1);
+        }
+    }
+
+    /// The lane had nothing after all.
+    pub fn dry(&self, charge: Charge) {
+        let mut state = self.lock();
+        state.lanes.correct(charge, 0);
+        state.detour.give_back();
+        state.dry[charge.lane() as usize] = Some(Instant::now() + DRY_FOR);
+    }
+
+    /// A batch is no longer on its way, however that ended; `in_doubt` names it if the target may have it all the same.
+    pub fn back(&self, position: usize, trial: bool, in_doubt: Option<Key>) {
+        let mut state = self.lock();
+        state.detour.passed();
+        state.trying[position] &= !trial;
+        if let Some(key) = in_doubt {
+            state.in_doubt[position].add(key);
+        }
+    }
+
+    /// Whether nothing of the signal could be leased for the target at that position now.
+    pub fn nothing_else(&self, position: usize) -> bool {
+        let pending = self.queue.pending(self.signal, self.taker(position));
+        !pending.fresh && !pending.backlog
+    }
+
+    /// The chain as people see it.
+    pub fn view(&self) -> ChainView {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let name = |position: usize| self.gates.get(position).map(|gate| gate.config.name.clone()).unwrap_or_default();
+        let (bytes, items) = state.drained.rates(now);
+        let chain = &state.chain;
+        ChainView {
+            targets: (0..self.gates.len()).map(name).collect(),
+            active: name(chain.active()),
+            active_since_ms: wall_ms(chain.active_since()),
+            partitioned_since_ms: chain.partitioned_since().map(wall_ms),
+            partition_seconds: chain.partitioned(now).as_secs_f64(),
+            failovers: chain
+                .moves()
+                .map(|(moved, count)| Failover {
+                    from: name(moved.from),
+                    to: name(moved.to),
+                    reason: moved.reason.as_str(),
+                    count,
+                })
+                .collect(),
+            replay_bytes_per_second: bytes,
+            replay_items_per_second: items,
+        }
+    }
+}

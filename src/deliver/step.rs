@@ -1,0 +1,209 @@
+//! The delivery of one signal, and the loop around it.
+//!
+//! A step is one batch from lease to settlement. The loop runs as many at once as chain, breakers and lanes allow, and otherwise
+//! waits: for an answer, a wake-up, a moment, or data. Nothing is polled and nothing is done per queued batch while nobody accepts.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::detour::{Detour, PASSED_EVERY};
+use super::judge::{self, Case, Judgement, judge};
+use super::line::{Line, Next, Sortie, State};
+use super::target_state::{Effect, Report};
+use super::timeline::now_ms;
+use crate::batch::Key;
+use crate::config::Order;
+use crate::otlp::answer::{Answer, Break};
+use crate::otlp::class::{self, Class};
+use crate::queue::{Lane, Lease, Settlement};
+use crate::target::Shipment;
+
+/// Batches that are sent off in one go before others on this thread get a turn.
+const TURN: usize = 64;
+
+/// When to stop: `None` while all goes on, then the moment by which everything has to have ended.
+pub type Stop = watch::Receiver<Option<Instant>>;
+
+/// One batch, from lease to settlement. Chain, breaker and lanes have said where it goes and from which lane.
+async fn step(line: &Line, mut sortie: Sortie) {
+    let mut away = Away { line, position: sortie.position, trial: sortie.trial, in_doubt: None };
+    let Some(lease) = lease(line, &mut sortie).await else {
+        return line.dry(sortie.charge);
+    };
+    let replay = lease.lane == Lane::Backlog || lease.owed;
+    let shipment = Shipment { batch: lease.batch.clone(), id: lease.id, replay };
+    away.in_doubt = Some(lease.id.key);
+
+    let answer = sortie.pass.gate().target.send(&shipment).await;
+
+    if !matches!(answer, Answer::Broken { at: Break::Timeout | Break::Reset, .. }) {
+        away.in_doubt = None;
+    }
+    let class = judge::reclassify(&sortie.pass.gate().config, &answer, sortie.pass.classify(&answer));
+    let judgement = judged(line, &sortie, &lease, &answer, class);
+    if judgement.ask_empty {
+        ask_empty(line, &sortie, lease.id.key).await;
+    }
+    sortie.pass.report(class, &answer, Report { effect: judgement.effect, delay: class::floor(&answer) });
+    settle(line, sortie.position, lease, judgement);
+}
+
+/// A batch on its way. However that ends, the line hears of it.
+struct Away<'a> {
+    line: &'a Line,
+    position: usize,
+    trial: bool,
+    /// The target may have got this one without saying so.
+    in_doubt: Option<Key>,
+}
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        self.line.back(self.position, self.trial, self.in_doubt);
+    }
+}
+
+/// Takes the batch from the queue. One that tries out a target is not the one that failed there last, if there is another.
+async fn lease(line: &Line, sortie: &mut Sortie) -> Option<Lease> {
+    let lane = sortie.charge.lane();
+    let taker = line.taker(sortie.position);
+    let mut lease = match sortie.lease.take() {
+        Some(lease) => lease,
+        None => line.queue.lease(line.signal, lane, taker).await?,
+    };
+    let slot = sortie.pass.slot();
+    let failed_last = slot.trial && line.lock().failed_last[sortie.position] == Some(lease.id.key);
+    if failed_last && line.order == Order::FreshFirst {
+        let allowed = [(lane, true), (Lane::Fresh, slot.fresh), (Lane::Backlog, slot.backlog)];
+        for (lane, _) in allowed.into_iter().filter(|(_, allowed)| *allowed) {
+            if let Some(other) = line.queue.lease(line.signal, lane, taker).await {
+                lease = other;
+                break;
+            }
+        }
+    }
+    if lease.lane == Lane::Backlog {
+        sortie.pass.gate().spend(lease.batch.weight());
+    }
+    line.leased(sortie.position, sortie.charge, &lease);
+    Some(lease)
+}
+
+/// What the answer means, with what the line knows of this batch and of others.
+fn judged(line: &Line, sortie: &Sortie, lease: &Lease, answer: &Answer, class: Class) -> Judgement {
+    let slot = sortie.pass.slot();
+    let blamed = !matches!(class, Class::Ok | Class::Transient | Class::Throttle);
+    let case = Case {
+        config: &sortie.pass.gate().config,
+        role: line.role(sortie.position),
+        key: lease.id.key,
+        items: lease.batch.items,
+        attempts: lease.attempts,
+        sent: slot.sent,
+        breaker_closed: slot.breaker_closed,
+        alone: blamed && line.nothing_else(sortie.position),
+        room: blamed && !line.queue.dead_letters_full(),
+        at_ms: if blamed { now_ms() } else { 0 },
+    };
+    let now = Instant::now();
+    let mut state = line.lock();
+    let state = &mut *state;
+    let judgement = judge(now, &case, answer, class, &mut state.witnesses[sortie.position]);
+    let judgement = in_order(line, state, sortie.position, &case, judgement);
+    match judgement.effect {
+        Effect::Success => {
+            let rejected = judge::rejected(answer, case.items);
+            let gate = sortie.pass.gate();
+            gate.counts.took(line.signal, lease.lane, lease.owed, case.items, rejected);
+            state.took(now, sortie.position, sortie.trial, lease);
+        }
+        Effect::Nothing => state.stale |= sortie.trial,
+        _ => state.failed(sortie.position, sortie.trial, lease.id.key, judgement.effect),
+    }
+    judgement
+}
+
+/// With `order: fifo` a refused batch stays at the head; after some refusals one other is let past it, to find out who is at fault.
+fn in_order(line: &Line, state: &State, position: usize, case: &Case<'_>, judgement: Judgement) -> Judgement {
+    if line.order == Order::FreshFirst || judgement.effect != Effect::Doubt || case.alone {
+        return judgement;
+    }
+    let refusals = state.witnesses[position].refusals(case.key);
+    let aside = refusals > 0 && refusals.is_multiple_of(PASSED_EVERY) && matches!(state.detour, Detour::None);
+    judgement.at_the_head(aside)
+}
+
+/// Nothing else of the signal can be sent, and the patience is over: an empty request may witness against the batch.
+async fn ask_empty(line: &Line, sortie: &Sortie, key: Key) {
+    let answer = sortie.pass.gate().target.send_empty(line.signal).await;
+    if matches!(answer, Answer::Accepted { .. }) {
+        line.lock().witnesses[sortie.position].vouched(key);
+    }
+}
+
+fn settle(line: &Line, position: usize, lease: Lease, judgement: Judgement) {
+    let final_for_all = !matches!(judgement.settlement, Settlement::Return { .. } | Settlement::Owed);
+    if final_for_all {
+        line.settled_bytes.add(lease.batch.weight() as u64);
+        line.lock().forget(lease.id.key);
+    }
+    if judgement.aside {
+        line.lock().detour = Detour::Aside(position, lease);
+    } else {
+        line.queue.settle(lease, judgement.settlement);
+    }
+}
+
+/// Runs a line until it is stopped: then no new leases, what is in flight may end in time, the rest goes back to the queue.
+pub async fn run(line: Arc<Line>, mut stop: Stop) {
+    let line = &*line;
+    let mut flights = FuturesUnordered::new();
+    let mut wake = std::pin::pin!(tokio::time::sleep_until(Instant::now()));
+    while stop.borrow().is_none() && !line.gates.is_empty() {
+        let mut sent = 0;
+        let (until, data) = loop {
+            let next = line.next(Instant::now(), flights.len());
+            if line.gives_up() {
+                flights.clear();
+                continue;
+            }
+            match next {
+                Next::Go(sortie) => flights.push(step(line, *sortie)),
+                Next::Wait { until, data } => break (until, data),
+            }
+            // Lets it take its lease, so that the next look at the queue no longer sees that batch.
+            while let Some(Some(())) = flights.next().now_or_never() {}
+            sent += 1;
+            if sent % TURN == 0 {
+                tokio::task::yield_now().await;
+                if stop.borrow().is_some() {
+                    break (None, false);
+                }
+            }
+        };
+        if let Some(until) = until
+            && until != wake.deadline()
+        {
+            wake.as_mut().reset(until);
+        }
+        tokio::select! {
+            biased;
+            stopped = stop.changed() => if stopped.is_err() { break },
+            Some(()) = flights.next(), if !flights.is_empty() => {}
+            () = line.stir.woken(line.signal) => {}
+            () = &mut wake, if until.is_some() => {}
+            () = line.queue.ready(line.signal), if data => {}
+        }
+    }
+    let deadline = stop.borrow().unwrap_or_else(Instant::now);
+    let ended = async { while flights.next().await.is_some() {} };
+    if tokio::time::timeout_at(deadline, ended).await.is_err() {
+        tracing::info!(target: "deliver", "{}: {} requests given up at stop", line.signal, flights.len());
+    }
+    drop(flights);
+    line.lock().detour.give_back();
+}

@@ -1,0 +1,488 @@
+//! All that delivery knows of one target: breaker, backoff, concurrency, health, pace and silence, joined into the one question
+//! "may this signal send there now, and if not, when?". Pure: told outcomes and the time, without I/O.
+//!
+//! It is shared by the three signals behind one lock ([`gate`](super::gate)), so that a slot that is freed goes to the signal that
+//! has waited longest, also when only one request may be in flight.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::breaker::{Breaker, Outcome, Permit, Probed};
+use super::chain::{Condition, Standing};
+use super::concurrency::Concurrency;
+use super::health::Health;
+use super::jitter::Jitter;
+use super::pace::Pace;
+use super::silence::{Ended, Silence};
+use super::snapshot::BreakerState;
+use crate::batch::Signal;
+use crate::config::{ReplayRate, TargetConfig};
+use crate::target;
+
+/// A target that nobody wanted for so long is idle: probes alone may close its breaker. One interval of probes.
+pub const IDLE_AFTER: Duration = Duration::from_secs(10);
+
+/// What a signal would like to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// Which signal.
+    pub signal: Signal,
+    /// It has fresh data.
+    pub fresh: bool,
+    /// It has backlog.
+    pub backlog: bool,
+    /// Its backlog goes at a pace.
+    pub paced: bool,
+}
+
+/// A place among the requests in flight. It comes back through [`TargetState::report`] or [`TargetState::cancel`].
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    /// Who sends.
+    pub signal: Signal,
+    /// When it was given: the send time.
+    pub sent: Instant,
+    /// Whether the breaker was closed then.
+    pub breaker_closed: bool,
+    /// Whether the breaker tries the target out with it.
+    pub trial: bool,
+    /// Whether fresh data may go.
+    pub fresh: bool,
+    /// Whether backlog may go.
+    pub backlog: bool,
+    permit: Permit,
+    /// Requests in flight then, this one included.
+    crowd: usize,
+    /// Failures that were known then; those of one moment make the wait grow once.
+    streak: u64,
+}
+
+/// Why nothing may be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Not before this moment.
+    Until(Instant),
+    /// Only the pace of the backlog stands against it, until this moment; fresh data could go.
+    Pace(Instant),
+    /// Until something happens here: all slots are taken, or it was opened by hand.
+    Event,
+}
+
+/// What an answer means for the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It took the batch.
+    Success,
+    /// It failed in passing: the next attempt waits.
+    Failure,
+    /// It failed in a way that may lie with the batch: another may go at once, the breaker counts it.
+    Doubt,
+    /// It lives, and has enough.
+    Throttle,
+    /// Its endpoint is wrong for this signal.
+    Misconfigured,
+    /// It says nothing about the target.
+    Nothing,
+}
+
+/// An answer, as far as the target's state is concerned.
+#[derive(Debug, Clone, Copy)]
+pub struct Report {
+    /// What it means.
+    pub effect: Effect,
+    /// The server's delay, capped.
+    pub delay: Option<Duration>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct TargetState {
+    breaker: Breaker,
+    backoff: Backoff,
+    concurrency: Concurrency,
+    health: Health,
+    pace: Pace,
+    jitter: Jitter,
+    network: bool,
+    /// All signals together: what is told of a signal while the breaker is open.
+    all: Silence,
+    signals: [PerSignal; 3],
+    probe_failing: Option<Instant>,
+    in_flight: usize,
+    /// After a failure one request at a time goes, until one succeeds.
+    failing: bool,
+    streak: u64,
+    retry_at: Option<Instant>,
+    /// What the server asked for: holds for everything, and no success ends it.
+    not_before: Option<Instant>,
+    backlog_not_before: Option<Instant>,
+    next_ticket: u64,
+    wanted_at: Option<Instant>,
+    last_success: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct PerSignal {
+    silence: Silence,
+    wrong: Option<Wrong>,
+    /// Its own waits while the endpoint is wrong for it.
+    patience: Backoff,
+    wants: bool,
+    ticket: Option<u64>,
+    active: bool,
+}
+
+/// A wrong endpoint is tried again with single batches.
+#[derive(Debug)]
+struct Wrong {
+    since: Instant,
+    retry_at: Instant,
+    busy: bool,
+}
+
+impl TargetState {
+    /// A target of which nothing is known.
+    pub fn new(config: &TargetConfig, rate: ReplayRate, mut jitter: Jitter, now: Instant) -> TargetState {
+        let mut backoff = || Backoff::new(&config.retry, jitter.fork());
+        let signals = [(); 3].map(|()| PerSignal {
+            silence: Silence::default(),
+            wrong: None,
+            patience: backoff(),
+            wants: false,
+            ticket: None,
+            active: false,
+        });
+        TargetState {
+            backoff: backoff(),
+            breaker: Breaker::new(&config.breaker, jitter.fork(), now),
+            concurrency: Concurrency::new(config.max_concurrency),
+            health: Health::new(&config.health),
+            pace: Pace::new(rate, now),
+            jitter,
+            network: matches!(config.kind, crate::config::TargetKind::Network(_)),
+            all: Silence::default(),
+            signals,
+            probe_failing: None,
+            in_flight: 0,
+            failing: false,
+            streak: 0,
+            retry_at: None,
+            not_before: None,
+            backlog_not_before: None,
+            next_ticket: 0,
+            wanted_at: None,
+            last_success: None,
+        }
+    }
+
+    /// Asks for a slot.
+    pub fn admit(&mut self, now: Instant, ask: Ask) -> Result<Slot, Wait> {
+        let index = ask.signal.index();
+        self.wanted_at = Some(now);
+        self.signals[index].wants = true;
+        let backlog = self.earliest(now, ask);
+        if let Err(wait) = backlog {
+            self.signals[index].ticket = None;
+            return Err(wait);
+        }
+        if self.free(now) <= self.ahead(index) {
+            self.queue_up(index);
+            return Err(Wait::Event);
+        }
+        let Some(permit) = self.breaker.admit(now) else {
+            self.queue_up(index);
+            return Err(Wait::Event);
+        };
+        let signal = &mut self.signals[index];
+        (signal.wants, signal.ticket) = (false, None);
+        signal.silence.sent(now);
+        if let Some(wrong) = &mut signal.wrong {
+            wrong.busy = true;
+        }
+        self.all.sent(now);
+        self.in_flight += 1;
+        Ok(Slot {
+            signal: ask.signal,
+            sent: now,
+            breaker_closed: !permit.trial,
+            trial: permit.trial,
+            fresh: ask.fresh,
+            backlog: backlog == Ok(true),
+            permit,
+            crowd: self.in_flight,
+            streak: self.streak,
+        })
+    }
+
+    /// Whether backlog may go along, or what time stands against sending anything.
+    fn earliest(&mut self, now: Instant, ask: Ask) -> Result<bool, Wait> {
+        if let Some(wrong) = &self.signals[ask.signal.index()].wrong {
+            if wrong.busy {
+                return Err(Wait::Event);
+            }
+            later(now, Some(wrong.retry_at))?;
+        }
+        later(now, self.not_before)?;
+        later(now, self.breaker.reopens_at())?;
+        later(now, self.retry_at)?;
+        if !ask.backlog || !ask.paced {
+            return Ok(ask.backlog);
+        }
+        let paced = match self.backlog_not_before {
+            Some(at) if at > now => Err(at),
+            _ => self.pace.ready(now),
+        };
+        match paced {
+            Ok(()) => Ok(true),
+            Err(_) if ask.fresh => Ok(false),
+            Err(at) => Err(Wait::Pace(at)),
+        }
+    }
+
+    /// Slots that are free now.
+    fn free(&self, now: Instant) -> usize {
+        match self.breaker.state(now) {
+            // The breaker's single permit decides; requests of the time before may still be hanging.
+            BreakerState::HalfOpen | BreakerState::Open => 1,
+            _ => self.concurrency(now).saturating_sub(self.in_flight),
+        }
+    }
+
+    /// Signals that have waited longer for a slot.
+    fn ahead(&self, index: usize) -> usize {
+        let mine = self.signals[index].ticket.unwrap_or(u64::MAX);
+        self.signals.iter().filter(|other| other.ticket.is_some_and(|ticket| ticket < mine)).count()
+    }
+
+    fn queue_up(&mut self, index: usize) {
+        if self.signals[index].ticket.is_none() {
+            self.signals[index].ticket = Some(self.next_ticket);
+            self.next_ticket += 1;
+        }
+    }
+
+    /// The signal has nothing to send here any more.
+    pub fn withdraw(&mut self, signal: Signal) {
+        let signal = &mut self.signals[signal.index()];
+        (signal.wants, signal.ticket) = (false, None);
+    }
+
+    /// A batch of the backlog goes, of so many bytes.
+    pub fn spend(&mut self, bytes: usize) {
+        self.pace.spend(bytes);
+    }
+
+    /// So many bytes came in at the doors since the last call.
+    pub fn took_in(&mut self, now: Instant, bytes: u64) {
+        self.pace.took_in(now, bytes);
+    }
+
+    /// Takes a slot back that was not used, or whose request was given up.
+    pub fn cancel(&mut self, now: Instant, slot: &Slot) {
+        self.breaker.cancel(slot.permit);
+        self.leave(now, slot, Ended::Neither);
+    }
+
+    /// Requests that are under way now or were when the slot was given, whichever is more.
+    pub fn crowd(&self, slot: &Slot) -> usize {
+        self.in_flight.max(slot.crowd)
+    }
+
+    /// Takes a slot back with what came of it.
+    pub fn report(&mut self, now: Instant, slot: &Slot, report: Report) {
+        let crowd = self.crowd(slot);
+        let (outcome, ended) = match report.effect {
+            Effect::Success => (Outcome::Success, Ended::Success),
+            Effect::Failure | Effect::Doubt => (Outcome::Failure(report.delay), Ended::Failure),
+            Effect::Throttle => (Outcome::Neutral, Ended::Throttled),
+            Effect::Misconfigured | Effect::Nothing => (Outcome::Neutral, Ended::Neither),
+        };
+        self.breaker.report(now, slot.permit, outcome);
+        self.leave(now, slot, ended);
+        if let Some(delay) = report.delay {
+            self.not_before = self.not_before.max(Some(now + delay));
+        }
+        let signal = &mut self.signals[slot.signal.index()];
+        match report.effect {
+            Effect::Success => {
+                signal.wrong = None;
+                signal.patience.reset();
+                self.succeeded(now, slot, crowd);
+            }
+            Effect::Misconfigured => {
+                // Answers to what was under way when the first one came say nothing new.
+                if signal.wrong.as_ref().is_none_or(|wrong| slot.sent > wrong.since) {
+                    let retry_at = now + signal.patience.next(report.delay);
+                    signal.wrong = Some(Wrong { since: now, retry_at, busy: false });
+                }
+            }
+            Effect::Failure => self.failed(now, slot),
+            Effect::Throttle => self.throttled(now, slot, report.delay, crowd),
+            Effect::Doubt | Effect::Nothing => {}
+        }
+        if self.breaker.reopens_at().is_some() {
+            // From here on the breaker alone sets the pace.
+            (self.failing, self.retry_at) = (false, None);
+            self.backoff.reset();
+        }
+    }
+
+    fn leave(&mut self, now: Instant, slot: &Slot, ended: Ended) {
+        self.in_flight -= 1;
+        self.all.ended(now, slot.sent, ended);
+        let signal = &mut self.signals[slot.signal.index()];
+        signal.silence.ended(now, slot.sent, ended);
+        if let Some(wrong) = &mut signal.wrong {
+            wrong.busy = false;
+        }
+    }
+
+    fn succeeded(&mut self, now: Instant, slot: &Slot, crowd: usize) {
+        self.concurrency.succeeded(now.saturating_duration_since(slot.sent), crowd);
+        self.health.delivered();
+        self.last_success = Some(now);
+        (self.probe_failing, self.retry_at, self.failing) = (None, None, false);
+        self.backoff.reset();
+    }
+
+    fn failed(&mut self, now: Instant, slot: &Slot) {
+        if slot.streak == self.streak {
+            self.streak += 1;
+            self.failing = true;
+            self.retry_at = Some(now + self.backoff.next(None));
+        }
+    }
+
+    /// Load, not failure: fewer at a time, and the backlog first. Only a target that was asked for nothing else waits as a whole.
+    fn throttled(&mut self, now: Instant, slot: &Slot, delay: Option<Duration>, crowd: usize) {
+        self.concurrency.throttled(now, slot.sent);
+        if slot.streak != self.streak {
+            return;
+        }
+        self.streak += 1;
+        let wait = self.backoff.next(delay);
+        self.backlog_not_before = Some(now + wait.max(delay.unwrap_or_default() * 2));
+        if crowd <= 1 {
+            self.retry_at = Some(now + wait);
+        }
+    }
+
+    /// Hears of a probe that was sent at `sent`, in that generation of the breaker. Tells whether silence began or ended with it.
+    pub fn probed(&mut self, now: Instant, sent: Instant, generation: u64, result: &target::Health) -> bool {
+        let failing = self.probe_failing.is_some();
+        self.health.probed(result);
+        let ok = *result == target::Health::Up;
+        if matches!(result, target::Health::Down(_)) {
+            let from = self.last_success.map_or(sent, |success| sent.max(success));
+            self.probe_failing = Some(self.probe_failing.map_or(from, |failing| failing.min(from)));
+        } else {
+            self.probe_failing = None;
+        }
+        if *result != target::Health::Unknown {
+            let up = self.health.standing() == Standing::Up;
+            self.breaker.probed(now, Probed { generation, ok, up, idle: self.idle(now) });
+        }
+        failing != self.probe_failing.is_some()
+    }
+
+    /// Whether no signal has wanted to send here for a while.
+    fn idle(&self, now: Instant) -> bool {
+        let lately = self.wanted_at.is_some_and(|at| now < at + IDLE_AFTER);
+        self.in_flight == 0 && !lately && !self.signals.iter().any(|signal| signal.wants)
+    }
+
+    /// The breaker's generation, for a probe to carry.
+    pub fn generation(&self) -> u64 {
+        self.breaker.generation()
+    }
+
+    /// Time until the next probe.
+    pub fn next_probe(&mut self, now: Instant) -> Duration {
+        let calm = matches!(self.breaker.state(now), BreakerState::Closed | BreakerState::ForcedClosed);
+        self.health.next_probe(calm && self.all.since().is_none(), &mut self.jitter)
+    }
+
+    /// The last accepted request.
+    pub fn last_success(&self) -> Option<Instant> {
+        self.last_success
+    }
+
+    /// The target, as that signal's chain has to see it.
+    pub fn condition(&self, now: Instant, signal: Signal) -> Condition {
+        let breaker = self.breaker.state(now);
+        let own = &self.signals[signal.index()];
+        // A signal that cannot send because of others' failures shares their silence.
+        let shut = matches!(breaker, BreakerState::Open | BreakerState::HalfOpen);
+        let shared = if shut { self.all.since() } else { None };
+        Condition {
+            network: self.network,
+            breaker,
+            standing: self.health.standing(),
+            misconfigured: own.wrong.is_some(),
+            silent_since: [own.silence.since(), shared, self.probe_failing].into_iter().flatten().min(),
+            throttled_since: own.silence.throttled_since(),
+        }
+    }
+
+    /// Traffic of that signal now goes here, or no longer. A target that gets traffic back from all starts with little of it.
+    pub fn set_active(&mut self, now: Instant, signal: Signal, active: bool, returned: bool) {
+        let alone = !self.signals.iter().any(|other| other.active);
+        self.signals[signal.index()].active = active;
+        if active && returned {
+            self.signals[signal.index()].silence.forgive();
+            if alone {
+                self.breaker.ramp(now);
+            }
+        }
+    }
+
+    /// Whether that signal waits for a slot, and has to be told of one that was freed.
+    pub fn waits(&self, signal: Signal) -> bool {
+        self.signals[signal.index()].ticket.is_some()
+    }
+
+    /// State of the breaker.
+    pub fn breaker(&self, now: Instant) -> BreakerState {
+        self.breaker.state(now)
+    }
+
+    /// Whether probes and traffic have it up.
+    pub fn standing(&self) -> Standing {
+        self.health.standing()
+    }
+
+    /// Signals for which the endpoint is wrong.
+    pub fn misconfigured(&self) -> [bool; 3] {
+        [0, 1, 2].map(|index| self.signals[index].wrong.is_some())
+    }
+
+    /// Requests in flight.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Most requests in flight at the moment.
+    pub fn concurrency(&self, now: Instant) -> usize {
+        let limit = if self.failing { 1 } else { self.concurrency.limit() };
+        self.breaker.capacity(now, limit)
+    }
+
+    /// Time until something is tried again; zero when nothing is waited for.
+    pub fn retry_delay(&self, now: Instant) -> Duration {
+        let wrong = self.signals.iter().filter_map(|signal| signal.wrong.as_ref()).map(|wrong| wrong.retry_at).max();
+        let at = [self.retry_at, self.not_before, self.breaker.reopens_at(), wrong].into_iter().flatten().max();
+        at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
+    }
+}
+
+fn later(now: Instant, at: Option<Instant>) -> Result<(), Wait> {
+    match at {
+        Some(at) if at > now => Err(Wait::Until(at)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
