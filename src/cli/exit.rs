@@ -84,6 +84,26 @@ pub(super) fn end_on_panic() {
 mod tests {
     use super::*;
 
+    /// A panic anywhere, here on a thread that nobody joins, ends the process with the code and a sentence.
+    #[test]
+    fn a_panic_ends_the_process_with_a_sentence() {
+        const CHILD: &str = "SPILLWAY_TEST_PANICS";
+        if std::env::var_os(CHILD).is_some() {
+            end_on_panic();
+            let _ = std::thread::spawn(|| panic!("two and two is five")).join();
+            return;
+        }
+        let name = "cli::exit::tests::a_panic_ends_the_process_with_a_sentence";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().unwrap();
+        assert_eq!(output.status.code(), Some(70));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("this is a bug in spillway at src/cli/exit.rs:") && said.contains("two and two is five"),
+            "{said}"
+        );
+    }
+
     /// Every code that the program knows stands in the help.
     #[test]
     fn the_help_lists_every_code() {
