@@ -17,8 +17,8 @@ pub(super) const MAX_DEPTH: u32 = 100;
 pub(super) struct Message {
     /// Its fields, in the order of their numbers.
     pub(super) fields: &'static [Field],
-    /// What a key of one byte announces: the shortcut through `fields` that makes the walk fast.
-    pub(super) steps: [Step; 0x80],
+    /// What a key below 256 announces: the shortcut through `fields` that makes the walk fast.
+    pub(super) steps: [Step; 0x100],
 }
 
 /// A field of a message type.
@@ -64,6 +64,8 @@ pub(super) enum Rule {
     Member,
     /// Any number.
     Repeated,
+    /// At most one, a value of any type.
+    Value,
     /// Any number, and each is a key-value pair: the bulk of most requests.
     Attributes,
     /// Any number, and each is an item of its signal: a span, a data point, a log record.
@@ -93,6 +95,8 @@ pub(super) enum Op {
     Message,
     /// A message that is a key-value pair.
     Attribute,
+    /// A message that is a value of any type.
+    Value,
     /// A message that counts.
     Item,
     /// A member of a `oneof` that holds items.
@@ -110,7 +114,7 @@ pub(super) const fn request(signal: Signal) -> &'static Message {
 
 impl Message {
     const fn new(fields: &'static [Field]) -> Message {
-        let mut steps = [Step { op: Op::Stray, field: 0 }; 0x80];
+        let mut steps = [Step { op: Op::Stray, field: 0 }; 0x100];
         let mut at = 0;
         while at < fields.len() {
             let field = &fields[at];
@@ -151,6 +155,7 @@ impl Field {
             (_, Kind::Message(_), Rule::Items) => Op::Item,
             (_, Kind::Message(_), Rule::Member) => Op::Choice,
             (_, Kind::Message(_), Rule::Attributes) => Op::Attribute,
+            (_, Kind::Message(_), Rule::Value) => Op::Value,
             (_, Kind::Message(_), _) => Op::Message,
             _ => Op::Bytes,
         }

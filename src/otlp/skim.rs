@@ -74,7 +74,9 @@ impl Walk {
         choice: &mut Choice,
     ) -> Result<&'a [u8], Trouble> {
         let (step, value) = match bytes {
-            [key @ 0..0x80, value @ ..] => (message.steps[*key as usize], value),
+            [key @ 0..0x80, value @ ..] => (message.steps[usize::from(*key)], value),
+            // The varint of a key from 128 to 255 is the key itself and a 1. Field 16 has one, of each span.
+            [key, 1, value @ ..] => (message.steps[usize::from(*key)], value),
             _ => long_key(message, bytes)?,
         };
         match step.op {
@@ -91,6 +93,13 @@ impl Walk {
                 let (pair, rest) = delimited(value)?;
                 if depth < 2 || !is_plain_pair(pair) {
                     self.child(message, step, pair, depth)?;
+                }
+                Ok(rest)
+            }
+            Op::Value => {
+                let (inner, rest) = delimited(value)?;
+                if depth < 1 || !is_plain_string(inner) {
+                    self.child(message, step, inner, depth)?;
                 }
                 Ok(rest)
             }
@@ -141,26 +150,64 @@ impl Walk {
     }
 }
 
-/// Whether a key-value pair is of the common shape, a key and a string of ASCII, each shorter than 128 bytes.
-///
-/// Its tags and lengths are ASCII too, so that one look at all bytes settles the encoding of both strings.
+/// Whether a key-value pair is of the common shape: a short ASCII key, and a short ASCII string, a number or a boolean.
+/// What is not goes the long way.
 #[inline(always)]
 fn is_plain_pair(pair: &[u8]) -> bool {
-    const KEY: u8 = 1 << 3 | wire::DELIMITED as u8;
-    const VALUE: u8 = 2 << 3 | wire::DELIMITED as u8;
-    const STRING_VALUE: u8 = 1 << 3 | wire::DELIMITED as u8;
-    let [KEY, key_len, behind @ ..] = pair else { return false };
-    let Some((_, [VALUE, value_len, STRING_VALUE, string_len, string @ ..])) =
-        behind.split_at_checked(*key_len as usize)
-    else {
+    let [KEY, key_len @ 0..0x80, behind @ ..] = pair else { return false };
+    let Some((key, [VALUE, value_len @ 0..0x80, value @ ..])) = behind.split_at_checked(*key_len as usize) else {
         return false;
     };
-    *value_len as usize == string.len() + 2 && *string_len as usize == string.len() && pair.is_ascii()
+    if *value_len as usize != value.len() {
+        return false;
+    }
+    match value {
+        // Tags and lengths are ASCII too, so that one look at all bytes settles the encoding of both strings.
+        [STRING_VALUE, len, string @ ..] => *len as usize == string.len() && is_ascii(pair),
+        [INT_VALUE | BOOL_VALUE, number @ ..] => matches!(varint(number), Ok((_, []))) && is_ascii(key),
+        [DOUBLE_VALUE, number @ ..] => number.len() == 8 && is_ascii(key),
+        _ => false,
+    }
+}
+
+/// Whether an `AnyValue` is an ASCII string and nothing else.
+#[inline(always)]
+fn is_plain_string(value: &[u8]) -> bool {
+    match value {
+        [STRING_VALUE, behind @ ..] => matches!(delimited(behind), Ok((string, [])) if is_ascii(string)),
+        _ => false,
+    }
+}
+
+// The keys of `KeyValue` and `AnyValue`, for the shortcuts above.
+const KEY: u8 = 1 << 3 | wire::DELIMITED as u8;
+const VALUE: u8 = 2 << 3 | wire::DELIMITED as u8;
+const STRING_VALUE: u8 = 1 << 3 | wire::DELIMITED as u8;
+const BOOL_VALUE: u8 = 2 << 3 | wire::VARINT as u8;
+const INT_VALUE: u8 = 3 << 3 | wire::VARINT as u8;
+const DOUBLE_VALUE: u8 = 4 << 3 | wire::EIGHT as u8;
+
+/// As [`slice::is_ascii`], but quick on the short strings of telemetry: no loop over single bytes, the last word overlaps
+/// the one before it.
+#[inline(always)]
+fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);
+    let seen = if let Some(last) = bytes.last_chunk() {
+        let words = bytes.as_chunks().0.iter();
+        words.fold(u128::from_ne_bytes(*last), |seen, word| seen | u128::from_ne_bytes(*word))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        (u64::from_ne_bytes(*first) | u64::from_ne_bytes(*last)).into()
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        (u32::from_ne_bytes(*first) | u32::from_ne_bytes(*last)).into()
+    } else {
+        bytes.iter().fold(0, |seen, byte| seen | byte).into()
+    };
+    seen & HIGH == 0
 }
 
 #[inline(always)]
 fn utf8(text: &[u8]) -> Result<(), Flaw> {
-    if text.is_ascii() { Ok(()) } else { not_ascii(text) }
+    if is_ascii(text) { Ok(()) } else { not_ascii(text) }
 }
 
 #[cold]

@@ -24,11 +24,8 @@ static ARRAY_VALUE: Message = Message::new(&[messages(1, "values", &ANY_VALUE)])
 
 static KEY_VALUE_LIST: Message = Message::new(&[attributes(1, "values")]);
 
-static KEY_VALUE: Message = Message::new(&[
-    single(1, "key", Kind::String),
-    message(2, "value", &ANY_VALUE),
-    single(3, "key_strindex", Kind::Int32),
-]);
+static KEY_VALUE: Message =
+    Message::new(&[single(1, "key", Kind::String), any_value(2, "value"), single(3, "key_strindex", Kind::Int32)]);
 
 static SCOPE: Message = Message::new(&[
     single(1, "name", Kind::String),
@@ -70,7 +67,7 @@ static LOG_RECORD: Message = Message::new(&[
     single(1, "time_unix_nano", Kind::Fixed64),
     single(2, "severity_number", SEVERITY),
     single(3, "severity_text", Kind::String),
-    message(5, "body", &ANY_VALUE),
+    any_value(5, "body"),
     attributes(6, "attributes"),
     single(7, "dropped_attributes_count", Kind::Uint32),
     single(8, "flags", Kind::Fixed32),
@@ -267,6 +264,10 @@ const fn message(number: u32, name: &'static str, message: &'static Message) -> 
 
 const fn messages(number: u32, name: &'static str, message: &'static Message) -> Field {
     field(number, name, Kind::Message(message), Rule::Repeated)
+}
+
+const fn any_value(number: u32, name: &'static str) -> Field {
+    field(number, name, Kind::Message(&ANY_VALUE), Rule::Value)
 }
 
 const fn attributes(number: u32, name: &'static str) -> Field {
