@@ -329,6 +329,47 @@ fn a_fault_is_described_where_it_lies() {
     }
 }
 
+/// Fields in unusual order and in pieces, as protobuf allows them: lists interleaved, numbers given twice or packed and not,
+/// messages in two parts, and a oneof that changes its mind.
+/// Guarantees that JSON says what the generated decoder sees.
+#[test]
+fn odd_wire_forms_are_put_in_order() {
+    let field = |number: u8, content: &[u8]| [&[number << 3 | 2, content.len() as u8], content].concat();
+    let string = |value: &[u8]| field(1, value);
+    let list = |value: &[u8]| field(5, &field(1, &string(value)));
+    let pair = |key: &[u8]| field(6, &field(1, key));
+    let record = [
+        &pair(b"a")[..],
+        &[0x10, 9],
+        &field(5, &string(b"displaced")),
+        &pair(b"b"),
+        &[0x10, 0],
+        &field(5, &list(b"x")),
+        &field(3, b"late"),
+        &field(5, &list(b"y")),
+        &pair(b"c"),
+    ]
+    .concat();
+    let gauge = |value: u8| field(5, &field(1, &[0x19, value, 0, 0, 0, 0, 0, 0, 0]));
+    let point = [&field(6, &[1, 0, 0, 0, 0, 0, 0, 0])[..], &[0x31, 2, 0, 0, 0, 0, 0, 0, 0]].concat();
+    let metrics = [
+        field(2, &[gauge(1), field(7, &[0x18, 1]), gauge(2), gauge(3)].concat()),
+        field(2, &field(9, &field(1, &point))),
+    ]
+    .concat();
+    for (signal, request) in
+        [(Signal::Logs, field(1, &field(2, &field(2, &record)))), (Signal::Metrics, field(1, &field(2, &metrics)))]
+    {
+        let mut line = Vec::new();
+        write_json_line(signal, &request, &mut line).unwrap();
+        let back = from_json(signal, &line).unwrap();
+        let text = String::from_utf8(line).unwrap();
+        assert_eq!(Request::decode(signal, &back), Request::decode(signal, &request), "{text}");
+        let keys = ["severityText", "attributes", "body", "arrayValue", "gauge", "bucketCounts"];
+        assert!(keys.iter().all(|key| text.matches(key).count() <= 1), "{text}");
+    }
+}
+
 /// A small request of each signal.
 /// Guarantees the line as the collector's file exporter spells it: camel case, hexadecimal ids, strings for 64 bits.
 #[test]

@@ -57,6 +57,54 @@ fn log(record: &[u8]) -> Vec<u8> {
     field(1, &field(2, &field(2, record)))
 }
 
+/// A message of the common shapes for each signal: short and long strings, every type of value, packed lists, two-byte keys.
+fn common_shapes() -> [(Signal, Vec<u8>); 3] {
+    let pair = |value: &[u8]| [field(1, b"key"), field(2, value)].concat();
+    let double = [0x21, 1, 2, 3, 4, 5, 6, 7, 8];
+    let pairs =
+        [&field(1, b"text")[..], &[0x18, 0xac, 0x02], &[0x10, 0x01], &double, &field(7, b"\xff"), &field(5, b"")]
+            .map(|value| field(6, &pair(value)));
+    let record = [&[0x10, 9][..], &field(3, b"INFO"), &field(5, &field(1, &[b'x'; 130])), &pairs.concat()].concat();
+    let span = [&field(5, "é".as_bytes())[..], &[0x30, 2], &[0x85, 0x01, 1, 0, 0, 0], &field(15, &[0x18, 1])].concat();
+    let buckets = field(8, &field(2, &[0, 0xac, 0x02]));
+    let histogram = field(9, &field(1, &[field(6, &[1; 16]), field(7, &[2; 8])].concat()));
+    let metrics = [field(2, &histogram), field(2, &field(10, &field(1, &buckets)))].concat();
+    [
+        (Signal::Logs, log(&record)),
+        (Signal::Traces, field(1, &field(2, &field(2, &span)))),
+        (Signal::Metrics, field(1, &field(2, &metrics))),
+    ]
+}
+
+/// Those requests with each byte in turn replaced by every other value, left out, doubled, and cut off behind.
+/// Guarantees that no shortcut of the walk takes what the generated decoder refuses, or the other way round.
+#[test]
+fn every_change_of_one_byte_gets_the_same_verdict() {
+    for (signal, request) in common_shapes() {
+        assert!(agrees(signal, &request).unwrap());
+        for at in 0..request.len() {
+            let mut changed = request.clone();
+            for value in 0..=u8::MAX {
+                changed[at] = value;
+                agrees(signal, &changed).unwrap();
+            }
+            agrees(signal, &request[..at]).unwrap();
+            agrees(signal, &[&request[..at], &request[at + 1..]].concat()).unwrap();
+            agrees(signal, &[&request[..=at], &request[at..]].concat()).unwrap();
+        }
+    }
+}
+
+/// A pair whose key has a length of two bytes, made so that it looks like a short one to whoever reads only the first.
+/// Guarantees that the shortcut for pairs is not fooled.
+#[test]
+fn a_long_key_is_not_taken_for_a_short_one() {
+    let mut pair = vec![0x0a, 0x82, 0x01];
+    pair.extend([b'k'; 129]);
+    pair.extend([0x12, 2, 0x18, 5]);
+    assert!(!agrees(Signal::Logs, &log(&field(6, &pair))).unwrap());
+}
+
 /// Bodies nested up to and past the limit, with known and unknown fields at the bottom.
 /// Guarantees that the nesting limit is exactly that of the generated decoder.
 #[test]
