@@ -178,7 +178,6 @@ impl Committed {
     pub(super) fn publish(self, shared: &Shared) {
         shared.counts.dead_batches.store(self.dead.batches, Relaxed);
         shared.counts.dead_bytes.store(self.dead.bytes, Relaxed);
-        let mut arrived = 0;
         for (signal, part) in Signal::ALL.into_iter().zip(self.signals) {
             if !part.touched {
                 continue;
@@ -192,7 +191,8 @@ impl Committed {
                 lanes.end_settle(key);
             }
             for stored in part.stored {
-                arrived += stored.batch.weight() as u64;
+                // Counted before it can be leased, and so be taken off the count again.
+                shared.ring_bytes.fetch_add(stored.batch.weight() as u64, Relaxed);
                 lanes.push(stored);
             }
             drop(lanes);
@@ -200,10 +200,7 @@ impl Committed {
                 shared.ready[signal.index()].notify_one();
             }
         }
-        let rings = shared.ring_bytes.fetch_add(arrived, Relaxed) + arrived;
-        if rings > shared.ring_limit {
-            shrink_rings(shared);
-        }
+        shrink_rings(shared);
     }
 }
 
