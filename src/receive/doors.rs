@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use super::accept::Gate;
 use super::body::Limits;
 use super::connection::{self, Manners};
+use super::notice::Throttle;
 use super::stats::Stats;
 use super::{grpc, http};
 use crate::config::{GrpcConfig, HttpConfig, ReceiverConfig};
@@ -178,6 +179,7 @@ impl Entrance {
     {
         let Entrance { listener, seats, stats, mut stop } = self;
         let mut open = JoinSet::new();
+        let (refused, failed) = (Throttle::default(), Throttle::default());
         loop {
             let accepted = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
@@ -197,10 +199,17 @@ impl Entrance {
                         });
                     }
                     // At once, rather than after its deadline, the client learns that it has to go elsewhere or come back.
-                    Err(_) => tracing::debug!(%peer, "connection refused: max_connections are open"),
+                    Err(_) => {
+                        tracing::debug!(%peer, "connection refused");
+                        if let Some(count) = refused.count() {
+                            tracing::warn!(count, "connections refused: receivers.otlp.max_connections are open");
+                        }
+                    }
                 },
                 Err(error) => {
-                    tracing::debug!(%error, "accept failed");
+                    if let Some(count) = failed.count() {
+                        tracing::warn!(%error, count, "connections could not be accepted");
+                    }
                     sleep(REST).await;
                 }
             }

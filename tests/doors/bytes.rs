@@ -87,6 +87,22 @@ async fn http_bodies_may_come_in_chunks_or_wait_to_be_asked_for() {
     assert_eq!(gateway.stored(Signal::Traces).await.body, plain);
 }
 
+/// OTLP/HTTP over HTTP/2 without TLS, which some clients speak from the start.
+/// Guarantees that the HTTP door takes it like HTTP/1.1.
+#[tokio::test]
+async fn the_http_door_speaks_http_2_too() {
+    let gateway = Gateway::start().await;
+    let client = crate::support::grpc::Client::connect(gateway.http).await;
+    let body = request(Signal::Logs, 30, 1_000);
+    let protobuf = [("content-type", "application/x-protobuf")];
+    let answer = client.call("/v1/logs", &protobuf, &[&body]).await.unwrap();
+    assert_eq!((answer.http, &answer.body[..]), (200, &b""[..]));
+    assert_eq!(gateway.stored(Signal::Logs).await.body, body);
+    let answer = client.call("/v1/logs", &protobuf, &[&[0xff; 9]]).await.unwrap();
+    assert_eq!(answer.http, 400);
+    assert_eq!(answer.headers["content-type"], "application/x-protobuf");
+}
+
 /// A gzip body of two members, which many receivers read only the first of.
 /// Guarantees that everything in it is stored, as one member.
 #[tokio::test]

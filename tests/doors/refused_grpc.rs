@@ -96,6 +96,21 @@ async fn what_is_not_known_is_unimplemented() {
     }
 }
 
+/// Calls that are refused before their bodies are read, on one connection, together four times its window.
+/// Guarantees that what was sent for nothing is taken off the window again: the connection goes on.
+#[tokio::test]
+async fn refused_bodies_do_not_use_up_the_connection() {
+    let gateway = Gateway::start().await;
+    let grpc = gateway.grpc().await;
+    let body = request(Signal::Logs, 10, 100_000);
+    let refused = [("grpc-encoding", "br")];
+    for _ in 0..64 {
+        let answer = grpc.call(Signal::Logs.grpc_path(), &refused, &[&framed(1, &body)]).await.unwrap();
+        assert_eq!(answer.status(), code::UNIMPLEMENTED);
+    }
+    assert!(grpc.export(Signal::Logs, Encoding::Identity, &body).await.is_full_success());
+}
+
 /// What is no gRPC: another content type over HTTP/2, and OTLP/HTTP sent to this port.
 /// Guarantees 415 and a sentence about the doors, rather than a connection that ends without a word.
 #[tokio::test]

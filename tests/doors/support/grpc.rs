@@ -80,7 +80,9 @@ impl Client {
         chunks: &[&[u8]],
     ) -> Result<Answer, h2::Error> {
         let mut request = Request::builder().method(Method::POST).uri(format!("http://doors{path}"));
-        request = request.header("content-type", "application/grpc").header("te", "trailers");
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/grpc").header("te", "trailers");
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
