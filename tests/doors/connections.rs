@@ -94,7 +94,7 @@ async fn a_door_that_cannot_be_bound_says_which_and_why() {
 #[tokio::test]
 async fn doors_open_on_ipv6_and_on_names() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("SKIPPED: doors on IPv6 (this machine has none)");
+        crate::skip::aloud("doors on IPv6 (this machine has none)");
         return;
     }
     let mut config = config();

@@ -11,4 +11,6 @@ mod json;
 mod load;
 mod refused_grpc;
 mod refused_http;
+#[path = "../support/skip.rs"]
+mod skip;
 mod support;

@@ -59,7 +59,6 @@ async fn outage(replay_to_primary: bool) {
         let at_hub = tools::count(&programs, &[&hub_files], signal, "killed", ITEMS, seconds(1));
         let anywhere = tools::count(&programs, &[&hub_files, &fallback_files], signal, "killed", ITEMS, seconds(1));
         let at_fallback = tools::count(&programs, &[&fallback_files], signal, "killed", ITEMS, seconds(0));
-        println!("{signal}: hub {at_hub:?}, fallback {at_fallback:?}");
         assert!(at_fallback.distinct > 0, "{signal}");
         assert_eq!((anywhere.missing, anywhere.altered), (0, 0), "{signal}: {anywhere:?}");
         assert!(at_hub.duplicates <= LEASED && at_fallback.duplicates <= LEASED, "{signal}");

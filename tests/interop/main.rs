@@ -2,7 +2,6 @@
 //! Python SDK as client. What is missing on a machine is skipped aloud.
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
-#![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod both_hubs_dead;
 #[allow(dead_code, reason = "shared with the tests of the gateway, which use the rest")]
@@ -10,6 +9,8 @@ mod both_hubs_dead;
 mod gateway;
 mod hub_killed;
 mod python_sdk;
+#[path = "../support/skip.rs"]
+mod skip;
 mod through_collectors;
 mod tools;
 #[path = "../support/wait.rs"]

@@ -22,7 +22,7 @@ fn printed_path(script: &str, need: &str) -> Option<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(script);
     let output = Command::new(&script).stderr(Stdio::inherit()).output().unwrap();
     if output.status.code() == Some(77) {
-        println!("\nSKIPPED: {need}");
+        crate::skip::aloud(need);
         return None;
     }
     assert!(output.status.success(), "{} failed", script.display());

@@ -18,6 +18,8 @@ mod labels;
 mod named;
 mod probes;
 mod promtool;
+#[path = "../support/skip.rs"]
+mod skip;
 mod status;
 mod stop;
 mod stuck;

@@ -9,7 +9,7 @@ use crate::support::Gateway;
 #[tokio::test]
 async fn prometheus_itself_has_nothing_to_object() {
     if Command::new("promtool").arg("--version").output().is_err() {
-        println!("SKIPPED: promtool is not installed (Debian's package prometheus has it)");
+        crate::skip::aloud("promtool is not installed (Debian's package prometheus has it)");
         return;
     }
     let gateway = Gateway::running().await;
