@@ -467,6 +467,7 @@ mod tests {
         )
     }
 
+    #[allow(clippy::type_complexity, reason = "a step of the story, spelled once")]
     fn story() -> impl Strategy<Value = (Instant, Vec<(u64, Vec<Condition>, Option<(usize, bool)>, bool)>)> {
         let base = Instant::now() + Duration::from_secs(1000);
         let step =
