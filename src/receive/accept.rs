@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout_at;
 
 use super::admission::{Admission, Room};
 use super::body::Limits;
-use super::inspect::{Form, Inspector};
+use super::inspect::{Form, Inspected, Inspector};
 use super::notice::Notices;
 use super::refusal::Refusal;
 use super::stats::{Entry, Stats, Transport};
@@ -16,8 +17,6 @@ use crate::batch::{Batch, Encoding, Signal};
 use crate::config::ReceiverConfig;
 use crate::otlp::media::Media;
 use crate::queue::Queue;
-
-use bytes::Bytes;
 
 /// What every request of both doors shares.
 #[derive(Debug)]
@@ -66,54 +65,47 @@ pub(super) trait Source {
 ///
 /// # Errors
 /// A [`Refusal`] for each way in which it is not taken. Everything is counted here.
+///
+/// Dropped in the middle, because the client went away, it counts as aborted; a batch that is on its way to the disk then
+/// stays there.
 pub(super) async fn accept(gate: &Gate, call: Call<impl Source>) -> Result<(), Refusal> {
     let mut entry = gate.stats.enter(call.transport, call.signal);
-    let mut complete = None;
-    let result = pass(gate, call, &mut entry, &mut complete).await;
+    let result = pass(gate, call, &mut entry).await;
     if let Err(refusal) = &result {
         gate.notices.tell(refusal);
     }
-    entry.close(&result, complete.map(|since: Instant| since.elapsed()));
+    entry.close(&result);
     result
 }
 
-/// The line itself: admit, read, inspect, append.
-async fn pass(
-    gate: &Gate,
-    call: Call<impl Source>,
-    entry: &mut Entry<'_>,
-    complete: &mut Option<Instant>,
-) -> Result<(), Refusal> {
+async fn pass(gate: &Gate, call: Call<impl Source>, entry: &mut Entry<'_>) -> Result<(), Refusal> {
     let Call { signal, limits, .. } = call;
+
+    // admit: nothing is read that could not be taken
     let (media, encoding) = call.form?;
     gate.queue.admits(signal)?;
     let mut room = gate.admission.room(&gate.stats, call.deadline);
 
+    // read
     let (body, encoding) = call.source.read(encoding, limits, &mut room).await?;
-    let received_at_ms = now_ms();
-    *complete = Some(Instant::now());
-    gate.stats.arrived(body.len());
+    let (received_at_ms, answer_by) = (now_ms(), room.answer_by());
+    entry.arrived(body.len());
 
+    // inspect
     let form = Form { signal, media, encoding };
-    let found = gate.inspector.inspect(form, body, limits.size, room.time_left()).await?;
-    entry.read(found.items, found.inflated);
-    if found.items == 0 {
+    let Inspected { body, items, inflated: inflated_len } =
+        gate.inspector.inspect(form, body, limits.size, room.patience()).await?;
+    entry.read(items, inflated_len);
+    if items == 0 {
         return Ok(());
     }
 
+    // append
     let headers = gate.keep(&call.headers);
-    let batch = Batch {
-        signal,
-        encoding,
-        items: found.items,
-        inflated_len: found.inflated,
-        received_at_ms,
-        headers,
-        body: found.body,
-    };
-    match timeout(room.time_left(), gate.queue.append(batch)).await {
+    let batch = Batch { signal, encoding, items, inflated_len, received_at_ms, headers, body };
+    match timeout_at(answer_by, gate.queue.append(batch)).await {
         Ok(appended) => appended.map(drop).map_err(Refusal::from),
-        // It may be committed all the same, and the client's repeat is a duplicate then; but it was told no OK.
+        // It may be committed all the same, and the client's repeat be a duplicate then; but nobody was told OK.
         Err(_) => Err(Refusal::Unavailable("the disk did not answer in time")),
     }
 }

@@ -87,9 +87,14 @@ impl<'a> Room<'a> {
         Ok(())
     }
 
-    /// How long the client may still be kept waiting once its last byte has come.
-    pub(super) fn time_left(&self) -> Duration {
-        ANSWER_WITHIN.saturating_sub(self.waited)
+    /// How long the request may still wait for its turn anywhere.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience.saturating_sub(self.waited)
+    }
+
+    /// By when the client gets an answer, its last byte having come now.
+    pub(super) fn answer_by(&self) -> Instant {
+        Instant::now() + ANSWER_WITHIN.saturating_sub(self.waited)
     }
 
     async fn take(&mut self, bytes: u32) -> Result<SemaphorePermit<'a>, Refusal> {
@@ -98,7 +103,7 @@ impl<'a> Room<'a> {
             return Ok(permit);
         }
         let since = Instant::now();
-        let permit = timeout(self.patience.saturating_sub(self.waited), admission.free.acquire_many(bytes)).await;
+        let permit = timeout(self.patience(), admission.free.acquire_many(bytes)).await;
         self.waited += since.elapsed();
         permit.ok().and_then(Result::ok).ok_or(Refusal::Overloaded)
     }
@@ -129,7 +134,8 @@ mod tests {
         let since = Instant::now();
         assert!(matches!(second.fit(1, Some(1)).await, Err(Refusal::Overloaded)));
         assert_eq!(since.elapsed().as_secs(), 2);
-        assert!(second.time_left() <= Duration::from_secs(2));
+        assert_eq!(second.patience(), Duration::ZERO);
+        assert!(second.answer_by() - since <= Duration::from_secs(4));
 
         let mut hurried = admission.room(&stats, Some(Duration::from_secs(1)));
         let since = Instant::now();

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::refusal::Refusal;
 use super::snapshot::{Requests, Snapshot};
 use crate::batch::Signal;
@@ -109,7 +111,7 @@ impl Stats {
     /// A request begins. It counts as aborted unless [`Entry::close`] says how it ended: a client that goes away takes
     /// the request's future with it.
     pub(super) fn enter(&self, transport: Transport, signal: Signal) -> Entry<'_> {
-        Entry { stats: self, transport, signal, items: 0, outcome: Outcome::Aborted }
+        Entry { stats: self, transport, signal, complete: None, items: 0, outcome: Outcome::Aborted }
     }
 
     /// `bytes` are held between socket and disk until the guard goes.
@@ -129,11 +131,6 @@ impl Stats {
     /// One request waited that long for room.
     pub(super) fn waited(&self, wait: Duration) {
         self.wait.observe(wait);
-    }
-
-    /// A body came: its length on the wire.
-    pub(super) fn arrived(&self, wire: usize) {
-        self.wire_bytes.add(wire as u64);
     }
 }
 
@@ -164,11 +161,19 @@ pub(super) struct Entry<'a> {
     stats: &'a Stats,
     transport: Transport,
     signal: Signal,
+    /// When its last byte came.
+    complete: Option<Instant>,
     items: u64,
     outcome: Outcome,
 }
 
 impl Entry<'_> {
+    /// The last byte of the body came; it was so long on the wire.
+    pub(super) fn arrived(&mut self, wire: usize) {
+        self.complete = Some(Instant::now());
+        self.stats.wire_bytes.add(wire as u64);
+    }
+
     /// The body could be read: it holds so many items, and is so long once inflated.
     pub(super) fn read(&mut self, items: u32, inflated: u32) {
         self.items = items.into();
@@ -176,22 +181,22 @@ impl Entry<'_> {
         self.stats.inflated_bytes.add(inflated.into());
     }
 
-    /// The request ended; `since_complete` is the time since its last byte, if it had come that far.
-    pub(super) fn close<T>(mut self, result: &Result<T, Refusal>, since_complete: Option<Duration>) {
+    /// The request ended.
+    pub(super) fn close<T>(mut self, result: &Result<T, Refusal>) {
         self.outcome = match result {
             Ok(_) if self.items == 0 => Outcome::Empty,
             Ok(_) => Outcome::Accepted,
             Err(refusal) => refusal.outcome(),
         };
-        if let (Ok(_), Some(duration)) = (result, since_complete) {
-            self.stats.ack.observe(duration);
+        if let (Ok(_), Some(complete)) = (result, self.complete) {
+            self.stats.ack.observe(complete.elapsed());
         }
     }
 }
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        let Entry { stats, transport, signal, items, outcome } = self;
+        let Entry { stats, transport, signal, items, outcome, .. } = self;
         stats.requests[*transport as usize][signal.index()][*outcome as usize].add(1);
         match outcome.refusal() {
             Some(reason) => stats.refused_items[reason].add((*items).max(1)),
@@ -215,14 +220,15 @@ mod tests {
     fn each_request_is_counted_once_under_its_outcome() {
         let stats = Stats::new();
         let mut accepted = stats.enter(Transport::Grpc, Signal::Logs);
+        accepted.arrived(100);
         accepted.read(10, 500);
-        accepted.close(&Ok(()), Some(Duration::from_millis(3)));
-        stats.enter(Transport::Http, Signal::Traces).close(&Ok(()), None);
+        accepted.close(&Ok(()));
+        stats.enter(Transport::Http, Signal::Traces).close(&Ok(()));
         let unread = Err::<(), _>(Refusal::TooLarge { limit: 1 });
-        stats.enter(Transport::Http, Signal::Traces).close(&unread, None);
+        stats.enter(Transport::Http, Signal::Traces).close(&unread);
         let mut full = stats.enter(Transport::Http, Signal::Metrics);
         full.read(7, 70);
-        full.close(&Err::<(), _>(Refusal::Full { retry_after: Duration::from_secs(1) }), None);
+        full.close(&Err::<(), _>(Refusal::Full { retry_after: Duration::from_secs(1) }));
         drop(stats.enter(Transport::Grpc, Signal::Logs));
 
         let seen = stats.snapshot();
@@ -236,6 +242,7 @@ mod tests {
         assert_eq!(seen.accepted_items, [0, 0, 10]);
         let refused = |reason| seen.refused_items.iter().find(|(name, _)| *name == reason).unwrap().1;
         assert_eq!((refused("too_large"), refused("full"), refused("aborted")), (1, 7, 1));
+        assert_eq!(seen.received_bytes, (100, 570));
         assert_eq!(seen.ack_duration.count, 1);
     }
 
