@@ -394,6 +394,14 @@ fn keys_whose_feature_comes_later_warn_when_they_are_set() {
 }
 
 #[test]
+fn a_lock_that_is_not_built_yet_is_refused_rather_than_left_open() {
+    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let yaml = with_hub(&format!("receivers: {{otlp: {{auth: {{bearer_token_file: {key}}}}}}}"));
+    let mistakes = Config::load(&text(&yaml), &[], &none).unwrap_err().to_string();
+    assert!(mistakes.contains("`receivers.otlp.auth` is not built yet: the door would let everybody in"), "{mistakes}");
+}
+
+#[test]
 fn what_is_allowed_but_unwise_warns() {
     let warns = |yaml: &str, says: &str| {
         let warnings = Config::load(&text(yaml), &[], &none).unwrap().warnings;

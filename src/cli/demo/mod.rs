@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::batch::Signal;
 use crate::cli::{exit, out};
 use crate::config::{Config, Source};
+use crate::deliver::snapshot::Event;
 use crate::queue::ledger::Ledger as Books;
 use crate::target;
 
@@ -79,7 +80,7 @@ async fn play(args: &DemoArgs, directory: &Path) -> Result<Ledger, Box<dyn std::
         app: &app,
         sent: &sent,
         sinks: [Arc::clone(hub.seen()), Arc::clone(fallback.seen())],
-        told: 0,
+        told: None,
     };
     story.screen.say("a client sends to the gateway, the gateway to the hub");
     story.until(began + seconds(0.2)).await;
@@ -126,8 +127,8 @@ struct Story<'a> {
     app: &'a App,
     sent: &'a Sent,
     sinks: [Arc<sink::Seen>; 2],
-    /// Events of the gateway's timeline that were told already.
-    told: usize,
+    /// The last event of the gateway's timeline that was told.
+    told: Option<Event>,
 }
 
 impl Story<'_> {
@@ -150,10 +151,12 @@ impl Story<'_> {
 
     fn tell(&mut self) {
         let timeline = self.app.deliver().snapshot().timeline;
-        for event in timeline.iter().skip(self.told) {
+        // The timeline is bounded: the last event told marks the place, not a count.
+        let told = self.told.as_ref().and_then(|last| timeline.iter().rposition(|event| event == last));
+        for event in timeline.iter().skip(told.map_or(0, |place| place + 1)) {
             self.screen.say(&event.what);
         }
-        self.told = timeline.len();
+        self.told = timeline.last().cloned();
         let books = self.books();
         let sum = |part: fn(&Books) -> u64| books.iter().map(part).sum::<u64>();
         let [primary, fallback] = &self.sinks;
