@@ -23,9 +23,19 @@ pub struct ChainKnobs {
     pub failover_after: Duration,
     /// Shortest stay after leaving an earlier target.
     pub min_stay: Duration,
-    /// For each target, the primary first: how long throttling is borne, and how many real batches in a row have to succeed
-    /// before it gets its traffic back.
-    pub targets: Vec<(Duration, u32)>,
+    /// For each target, the primary first.
+    pub targets: Vec<TargetKnobs>,
+}
+
+/// The knobs of one target in a chain.
+#[derive(Debug, Clone, Copy)]
+pub struct TargetKnobs {
+    /// How long throttling is borne.
+    pub patience: Duration,
+    /// How many real batches in a row have to succeed before it gets its traffic back.
+    pub proof: u32,
+    /// How long it is left alone before the first of them.
+    pub rest: Duration,
 }
 
 /// What probes and traffic say of a target's health.
@@ -183,8 +193,8 @@ impl Chain {
     }
 
     /// Whether that target, which stands before the active one, is to be tried with single real batches.
-    pub fn wants_trial(&self, position: usize) -> bool {
-        position < self.active && self.unproven[position]
+    pub fn wants_trial(&self, now: Instant, position: usize) -> bool {
+        position < self.active && self.unproven[position] && now >= self.rested(position)
     }
 
     /// A real batch of this signal was tried at a target before the active one.
@@ -247,7 +257,7 @@ impl Chain {
     }
 
     fn throttled(&self, now: Instant, position: usize, condition: &Condition) -> bool {
-        condition.throttled_since.is_some_and(|since| now >= since + self.knobs.targets[position].0)
+        condition.throttled_since.is_some_and(|since| now >= since + self.knobs.targets[position].patience)
     }
 
     /// Whether a target can take over from one that has to be left. One that failed us itself has to succeed first.
@@ -256,7 +266,7 @@ impl Chain {
     }
 
     fn proven(&self, position: usize) -> bool {
-        self.proof[position] >= self.knobs.targets[position].1
+        self.proof[position] >= self.knobs.targets[position].proof
     }
 
     fn take(&mut self, now: Instant, moved: Move) {
@@ -292,12 +302,17 @@ impl Chain {
         }
     }
 
+    fn rested(&self, position: usize) -> Instant {
+        self.active_since + self.knobs.targets[position].rest
+    }
+
     fn next_wake(&self, now: Instant, conditions: &[Condition]) -> Option<Instant> {
         let active = &conditions[self.active];
         let silence = active.silent_since.map(|since| since + self.knobs.failover_after);
-        let throttle = active.throttled_since.map(|since| since + self.knobs.targets[self.active].0);
+        let throttle = active.throttled_since.map(|since| since + self.knobs.targets[self.active].patience);
         let stay = (self.active > 0).then(|| self.active_since + self.stay);
-        [silence, throttle, stay].into_iter().flatten().filter(|at| *at > now).min()
+        let rested = (0..self.active).map(|position| self.rested(position));
+        [silence, throttle, stay].into_iter().flatten().chain(rested).filter(|at| *at > now).min()
     }
 }
 
@@ -321,7 +336,7 @@ mod tests {
         let knobs = ChainKnobs {
             failover_after: 30 * SECOND,
             min_stay: 60 * SECOND,
-            targets: vec![(120 * SECOND, 3); targets],
+            targets: vec![TargetKnobs { patience: 120 * SECOND, proof: 3, rest: 5 * SECOND }; targets],
         };
         let now = Instant::now();
         (Chain::new(knobs, now), now)
@@ -370,7 +385,8 @@ mod tests {
         let wrong = Condition { misconfigured: true, ..WELL };
         chain.decide(start, &[wrong, WELL], false);
         assert_eq!(chain.active(), 1);
-        assert!(chain.wants_trial(0) && !chain.wants_trial(1));
+        assert!(!chain.wants_trial(start + 4 * SECOND, 0) && chain.wake() == Some(start + 5 * SECOND));
+        assert!(chain.wants_trial(start + 5 * SECOND, 0) && !chain.wants_trial(start + 5 * SECOND, 1));
         let later = start + 61 * SECOND;
         for success in [true, true, false, true, true] {
             chain.tried(0, success);
@@ -378,7 +394,7 @@ mod tests {
         assert_eq!(moved(chain.decide(later, &[WELL, WELL], false)), None);
         chain.tried(0, true);
         assert_eq!(moved(chain.decide(start + 59 * SECOND, &[WELL, WELL], false)), None);
-        assert_eq!((chain.wants_trial(0), chain.wake()), (false, Some(start + 60 * SECOND)));
+        assert_eq!((chain.wants_trial(later, 0), chain.wake()), (false, Some(start + 60 * SECOND)));
         let down = Condition { standing: Standing::Down, ..WELL };
         let open = Condition { breaker: BreakerState::HalfOpen, ..WELL };
         for unfit in [down, open, wrong] {

@@ -10,36 +10,41 @@ use crate::queue::Lease;
 /// again should get the head first in most cases.
 pub const PASSED_EVERY: u32 = 3;
 
-/// Where the batch at the head is.
+/// Where the batch at the head is, for one target.
 #[derive(Debug, Default)]
 pub enum Detour {
     /// In the queue.
     #[default]
     None,
-    /// Kept aside from the target at that position, until another is found to go first.
-    Aside(usize, Lease),
+    /// Kept aside until another is found to go first.
+    Aside(Lease),
     /// Kept aside while the other is in flight.
-    Passed(usize, Lease),
+    Passed(Lease),
     /// To go next.
-    Retry(usize, Lease),
+    Retry(Lease),
 }
 
 impl Detour {
-    /// The batch that has to go next to the target at `position`, if one was kept aside. One that was kept from another target is
-    /// given back to the queue.
-    pub fn resume(&mut self, position: usize) -> Option<Lease> {
+    /// Whether a batch is kept aside.
+    pub fn is_some(&self) -> bool {
+        !matches!(self, Detour::None)
+    }
+
+    /// The batch that has to go next, if one was kept aside and passed.
+    pub fn resume(&mut self) -> Option<Lease> {
         match std::mem::take(self) {
-            Detour::Retry(from, lease) if from == position => return Some(lease),
-            Detour::Aside(from, lease) if from == position => *self = Detour::Aside(from, lease),
-            _ => {}
+            Detour::Retry(lease) => Some(lease),
+            other => {
+                *self = other;
+                None
+            }
         }
-        None
     }
 
     /// The other is on its way.
     pub fn set_out(&mut self) {
         *self = match std::mem::take(self) {
-            Detour::Aside(position, lease) => Detour::Passed(position, lease),
+            Detour::Aside(lease) => Detour::Passed(lease),
             other => other,
         };
     }
@@ -47,7 +52,7 @@ impl Detour {
     /// The other has ended, however.
     pub fn passed(&mut self) {
         *self = match std::mem::take(self) {
-            Detour::Passed(position, lease) => Detour::Retry(position, lease),
+            Detour::Passed(lease) => Detour::Retry(lease),
             other => other,
         };
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::chain::{Chain, ChainKnobs, Condition, Move, Partition};
+use super::chain::{Chain, ChainKnobs, Condition, Move, Partition, Reason, TargetKnobs};
 use super::detour::Detour;
 use super::doubt::InDoubt;
 use super::gate::{Gate, Pass};
@@ -57,8 +57,8 @@ pub struct State {
     pub chain: Chain,
     /// Which lane is next.
     pub lanes: Lanes,
-    /// A batch that waits while another passes it (`order: fifo`).
-    pub detour: Detour,
+    /// For each target, a batch that waits while another passes it (`order: fifo`).
+    pub detours: Vec<Detour>,
     /// For each target, what it refused and took.
     pub witnesses: Vec<Witness>,
     /// For each target, what it may have although it never said so.
@@ -69,6 +69,10 @@ pub struct State {
     pub drained: Meter,
     /// For each target, whether a trial of the chain is under way.
     trying: Vec<bool>,
+    /// Batches on their way whose place in the order counts: all but trials with what is owed.
+    ordinary: usize,
+    /// Something was taken as owed since traffic moved: the primary may be tried out with that, in strict order too.
+    pub owes: bool,
     /// For each target, whether it has us down as waiting; and the same of the round that is going on.
     asked: Vec<bool>,
     asking: Vec<bool>,
@@ -122,6 +126,8 @@ pub struct Sortie {
     pub position: usize,
     /// Whether it tries out a target before the active one.
     pub trial: bool,
+    /// Whether nothing but an owed batch will do: the order at the active target must not suffer from a trial that fails.
+    pub owed_only: bool,
     /// The lane, and what it was charged.
     pub charge: Charge,
     /// The batch itself, where it waited outside the queue.
@@ -170,7 +176,11 @@ impl Line {
             min_stay: config.min_stay,
             targets: gates
                 .iter()
-                .map(|gate| (gate.config.throttle_patience, gate.config.breaker.half_open_successes))
+                .map(|gate| TargetKnobs {
+                    patience: gate.config.throttle_patience,
+                    proof: gate.config.breaker.half_open_successes,
+                    rest: gate.config.breaker.open_for,
+                })
                 .collect(),
         };
         if let Some(primary) = gates.first() {
@@ -179,12 +189,14 @@ impl Line {
         let state = State {
             chain: Chain::new(knobs, now),
             lanes: Lanes::new(replay.fresh_share),
-            detour: Detour::None,
+            detours: gates.iter().map(|_| Detour::None).collect(),
             witnesses: gates.iter().map(|gate| Witness::new(gate.config.refusal_patience)).collect(),
             in_doubt: gates.iter().map(|_| InDoubt::default()).collect(),
             failed_last: vec![None; gates.len()],
             drained: Meter::new(now),
             trying: vec![false; gates.len()],
+            ordinary: 0,
+            owes: false,
             asked: vec![false; gates.len()],
             asking: vec![false; gates.len()],
             dry: [None; 2],
@@ -228,26 +240,30 @@ impl Line {
         if position == 0 { Taker::Primary } else { Taker::Fallback }
     }
 
-    /// The chain picks a target, its breaker admits, the lanes choose: one batch that may go, or what to wait for.
-    pub fn next(&self, now: Instant, flying: usize) -> Next {
+    /// The chain decides, if anything changed. Whether what is in flight is to be given up: traffic has left its target, and in
+    /// strict order it goes first at the next one.
+    pub fn decide(&self, now: Instant, flying: usize) -> bool {
+        let mut state = self.lock();
+        self.decide_if_due(&mut state, now, flying);
+        std::mem::take(&mut state.moved) && self.order == Order::Fifo
+    }
+
+    /// The chain has picked a target, its breaker admits, the lanes choose: one batch that may go, or what to wait for.
+    pub fn next(&self, now: Instant) -> Next {
         let mut state = self.lock();
         let state = &mut *state;
-        self.decide_if_due(state, now, flying);
         let mut waiting = Waiting { until: state.check_at, data: false };
         state.asking.fill(false);
-        if self.order == Order::FreshFirst || flying == 0 {
-            let active = state.chain.active();
-            for position in 0..=active {
-                let trial = position < active;
-                if trial && (state.trying[position] || !state.chain.wants_trial(position)) {
-                    continue;
-                }
-                if let Some(sortie) = self.ask(state, now, position, &mut waiting) {
-                    state.trying[position] |= trial;
-                    let check_at = now + self.failover_after;
-                    state.check_at = Some(state.check_at.map_or(check_at, |at| at.min(check_at)));
-                    return Next::Go(Box::new(Sortie { trial, ..sortie }));
-                }
+        let active = state.chain.active();
+        for position in 0..=active {
+            let trial = position < active;
+            let Some(owed_only) = self.may_ask(state, now, position) else { continue };
+            if let Some(sortie) = self.ask(state, now, position, &mut waiting) {
+                state.trying[position] |= trial;
+                state.ordinary += usize::from(!owed_only);
+                let check_at = now + self.failover_after;
+                state.check_at = Some(state.check_at.map_or(check_at, |at| at.min(check_at)));
+                return Next::Go(Box::new(Sortie { trial, owed_only, ..sortie }));
             }
         }
         for (position, gate) in self.gates.iter().enumerate() {
@@ -259,6 +275,28 @@ impl Line {
         Next::Wait { until: waiting.until.map(|at| at.max(now + Duration::from_millis(1))), data: waiting.data }
     }
 
+    /// Whether the target at that position may be asked now; and if so, whether for an owed batch only.
+    ///
+    /// In strict order one batch is on its way at a time. A trial of the primary need not wait, and keeps nobody waiting, where it can
+    /// be made with what the fallback has already.
+    fn may_ask(&self, state: &State, now: Instant, position: usize) -> Option<bool> {
+        let active = state.chain.active();
+        let trial = position < active;
+        if trial && (state.trying[position] || !state.chain.wants_trial(now, position)) {
+            return None;
+        }
+        if self.order == Order::FreshFirst {
+            return Some(false);
+        }
+        let owed_only = trial && position == 0 && self.role(active) == Role::Interim;
+        let clear = if owed_only {
+            state.owes || state.detours[position].is_some()
+        } else {
+            state.ordinary == 0 && (trial || !state.trying[position])
+        };
+        clear.then_some(owed_only)
+    }
+
     fn ask(&self, state: &mut State, now: Instant, position: usize, waiting: &mut Waiting) -> Option<Sortie> {
         let gate = &self.gates[position];
         let pending = self.queue.pending(self.signal, self.taker(position));
@@ -268,10 +306,10 @@ impl Line {
             *lane &= dry.is_none();
             waiting.no_later_than(*dry);
         }
-        let lease = state.detour.resume(position);
+        let lease = state.detours[position].resume();
         let [fresh, backlog] = if lease.is_some() { [false, true] } else { there };
         if !fresh && !backlog {
-            state.detour.give_back();
+            state.detours[position].give_back();
             waiting.no_later_than(pending.held_until);
             waiting.data = true;
             return None;
@@ -285,12 +323,12 @@ impl Line {
                 // In strict order what is older goes first.
                 let fresh = fresh && (self.order == Order::FreshFirst || !backlog);
                 let charge = state.lanes.choose(fresh, backlog)?;
-                state.detour.set_out();
-                Some(Sortie { pass, position, trial: false, charge, lease })
+                state.detours[position].set_out();
+                Some(Sortie { pass, position, trial: false, owed_only: false, charge, lease })
             }
             Err(wait) => {
                 if let Some(lease) = lease {
-                    state.detour = Detour::Retry(position, lease);
+                    state.detours[position] = Detour::Retry(lease);
                 }
                 match wait {
                     Wait::Until(at) => waiting.no_later_than(Some(at)),
@@ -300,7 +338,7 @@ impl Line {
                     }
                     Wait::Event => {}
                 }
-                state.asking[position] = true;
+                (state.asking[position], state.asked[position]) = (true, true);
                 None
             }
         }
@@ -338,15 +376,11 @@ impl Line {
         let (from, to) = (&self.gates[moved.from], &self.gates[moved.to]);
         from.set_active(now, self.signal, false, false);
         to.set_active(now, self.signal, true, moved.to < moved.from);
-        state.detour.give_back();
-        state.moved = true;
+        state.detours.iter_mut().for_each(Detour::give_back);
+        state.owes = false;
+        state.moved = moved.reason != Reason::Recovered;
         let (from, to) = (&from.config.name, &to.config.name);
         self.timeline.note(format!("{}: traffic goes from {from} to {to}, {}", self.signal, moved.reason.as_str()));
-    }
-
-    /// Whether what is in flight has to be given up, since traffic moved and the order must hold.
-    pub fn gives_up(&self) -> bool {
-        std::mem::take(&mut self.lock().moved) && self.order == Order::Fifo
     }
 
     /// A batch was leased for the target at that position.
@@ -358,19 +392,24 @@ impl Line {
         }
     }
 
-    /// The lane had nothing after all.
-    pub fn dry(&self, charge: Charge) {
+    /// The lane had nothing after all, or, for a trial that needs an owed batch, nothing owed.
+    pub fn dry(&self, sortie: &Sortie) {
         let mut state = self.lock();
-        state.lanes.correct(charge, 0);
-        state.detour.give_back();
-        state.dry[charge.lane() as usize] = Some(Instant::now() + DRY_FOR);
+        state.lanes.correct(sortie.charge, 0);
+        state.detours[sortie.position].give_back();
+        if sortie.owed_only {
+            state.owes = false;
+        } else {
+            state.dry[sortie.charge.lane() as usize] = Some(Instant::now() + DRY_FOR);
+        }
     }
 
     /// A batch is no longer on its way, however that ended; `in_doubt` names it if the target may have it all the same.
-    pub fn back(&self, position: usize, trial: bool, in_doubt: Option<Key>) {
+    pub fn back(&self, position: usize, trial: bool, owed_only: bool, in_doubt: Option<Key>) {
         let mut state = self.lock();
-        state.detour.passed();
+        state.detours[position].passed();
         state.trying[position] &= !trial;
+        state.ordinary -= usize::from(!owed_only);
         if let Some(key) = in_doubt {
             state.in_doubt[position].add(key);
         }

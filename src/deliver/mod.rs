@@ -144,3 +144,6 @@ impl Deliver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,10 +29,9 @@ const TURN: usize = 64;
 pub type Stop = watch::Receiver<Option<Instant>>;
 
 /// One batch, from lease to settlement. Chain, breaker and lanes have said where it goes and from which lane.
-async fn step(line: &Line, mut sortie: Sortie) {
-    let mut away = Away { line, position: sortie.position, trial: sortie.trial, in_doubt: None };
+async fn step(line: &Line, mut away: Away<'_>, mut sortie: Sortie) {
     let Some(lease) = lease(line, &mut sortie).await else {
-        return line.dry(sortie.charge);
+        return line.dry(&sortie);
     };
     let replay = lease.lane == Lane::Backlog || lease.owed;
     let shipment = Shipment { batch: lease.batch.clone(), id: lease.id, replay };
@@ -57,13 +56,21 @@ struct Away<'a> {
     line: &'a Line,
     position: usize,
     trial: bool,
+    owed_only: bool,
     /// The target may have got this one without saying so.
     in_doubt: Option<Key>,
 }
 
+impl<'a> Away<'a> {
+    fn new(line: &'a Line, sortie: &Sortie) -> Away<'a> {
+        let Sortie { position, trial, owed_only, .. } = *sortie;
+        Away { line, position, trial, owed_only, in_doubt: None }
+    }
+}
+
 impl Drop for Away<'_> {
     fn drop(&mut self) {
-        self.line.back(self.position, self.trial, self.in_doubt);
+        self.line.back(self.position, self.trial, self.owed_only, self.in_doubt);
     }
 }
 
@@ -75,6 +82,9 @@ async fn lease(line: &Line, sortie: &mut Sortie) -> Option<Lease> {
         Some(lease) => lease,
         None => line.queue.lease(line.signal, lane, taker).await?,
     };
+    if sortie.owed_only && !lease.owed {
+        return None;
+    }
     let slot = sortie.pass.slot();
     let failed_last = slot.trial && line.lock().failed_last[sortie.position] == Some(lease.id.key);
     if failed_last && line.order == Order::FreshFirst {
@@ -113,7 +123,7 @@ fn judged(line: &Line, sortie: &Sortie, lease: &Lease, answer: &Answer, class: C
     let mut state = line.lock();
     let state = &mut *state;
     let judgement = judge(now, &case, answer, class, &mut state.witnesses[sortie.position]);
-    let judgement = in_order(line, state, sortie.position, &case, judgement);
+    let judgement = in_order(line, state, sortie, &case, judgement);
     match judgement.effect {
         Effect::Success => {
             let rejected = judge::rejected(answer, case.items);
@@ -128,13 +138,15 @@ fn judged(line: &Line, sortie: &Sortie, lease: &Lease, answer: &Answer, class: C
 }
 
 /// With `order: fifo` a refused batch stays at the head; after some refusals one other is let past it, to find out who is at fault.
-fn in_order(line: &Line, state: &State, position: usize, case: &Case<'_>, judgement: Judgement) -> Judgement {
+/// Where the fallback will take it for good, the fallback settles that.
+fn in_order(line: &Line, state: &State, sortie: &Sortie, case: &Case<'_>, judgement: Judgement) -> Judgement {
     if line.order == Order::FreshFirst || judgement.effect != Effect::Doubt || case.alone {
         return judgement;
     }
-    let refusals = state.witnesses[position].refusals(case.key);
-    let aside = refusals > 0 && refusals.is_multiple_of(PASSED_EVERY) && matches!(state.detour, Detour::None);
-    judgement.at_the_head(aside)
+    let refusals = state.witnesses[sortie.position].refusals(case.key);
+    let stays = !sortie.trial || sortie.owed_only;
+    let turn = refusals > 0 && refusals.is_multiple_of(PASSED_EVERY);
+    judgement.at_the_head(stays && turn && !state.detours[sortie.position].is_some())
 }
 
 /// Nothing else of the signal can be sent, and the patience is over: an empty request may witness against the batch.
@@ -147,12 +159,13 @@ async fn ask_empty(line: &Line, sortie: &Sortie, key: Key) {
 
 fn settle(line: &Line, position: usize, lease: Lease, judgement: Judgement) {
     let final_for_all = !matches!(judgement.settlement, Settlement::Return { .. } | Settlement::Owed);
+    line.lock().owes |= judgement.settlement == Settlement::Owed;
     if final_for_all {
         line.settled_bytes.add(lease.batch.weight() as u64);
         line.lock().forget(lease.id.key);
     }
     if judgement.aside {
-        line.lock().detour = Detour::Aside(position, lease);
+        line.lock().detours[position] = Detour::Aside(lease);
     } else {
         line.queue.settle(lease, judgement.settlement);
     }
@@ -166,13 +179,12 @@ pub async fn run(line: Arc<Line>, mut stop: Stop) {
     while stop.borrow().is_none() && !line.gates.is_empty() {
         let mut sent = 0;
         let (until, data) = loop {
-            let next = line.next(Instant::now(), flights.len());
-            if line.gives_up() {
+            let now = Instant::now();
+            if line.decide(now, flights.len()) {
                 flights.clear();
-                continue;
             }
-            match next {
-                Next::Go(sortie) => flights.push(step(line, *sortie)),
+            match line.next(now) {
+                Next::Go(sortie) => flights.push(step(line, Away::new(line, &sortie), *sortie)),
                 Next::Wait { until, data } => break (until, data),
             }
             // Lets it take its lease, so that the next look at the queue no longer sees that batch.
@@ -205,5 +217,5 @@ pub async fn run(line: Arc<Line>, mut stop: Stop) {
         tracing::info!(target: "deliver", "{}: {} requests given up at stop", line.signal, flights.len());
     }
     drop(flights);
-    line.lock().detour.give_back();
+    line.lock().detours.iter_mut().for_each(Detour::give_back);
 }

@@ -1,0 +1,10 @@
+//! Delivery as a whole: the real queue, scripted targets, paused time.
+
+mod ends;
+mod failover;
+mod load;
+mod order;
+mod partition;
+mod refusals;
+mod scripted;
+mod stage;

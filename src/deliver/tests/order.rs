@@ -1,0 +1,91 @@
+//! Strict order (`order: fifo`), the default of metrics.
+
+use super::scripted::{Reply, http};
+use super::stage::{SECOND, STEP, Setting, Stage};
+use crate::batch::Signal;
+use crate::otlp::answer::Answer;
+use crate::target::Health;
+
+fn rising(numbers: &[u64]) -> bool {
+    numbers.windows(2).all(|pair| pair[0] < pair[1])
+}
+
+/// Once each, in order, apart from what a target got twice.
+fn in_order(stage: &Stage, target: usize) {
+    let taken = stage.targets[target].taken(Signal::Metrics);
+    assert!(rising(&taken), "{taken:?}\n{}", stage.story());
+}
+
+/// Metrics while the hub fails in passing, throttles, hangs, dies, and is replaced by the fallback, and comes back.
+/// Guarantees that each target gets them in the order of arrival, one at a time, and the hub all of them.
+#[tokio::test(start_paused = true)]
+async fn metrics_keep_their_order_through_everything() {
+    let mut stage = Setting::new(&["hub", "direct"]).raise();
+    let (hub, direct) = (stage.targets[0].clone(), stage.targets[1].clone());
+    let troubles: [fn(u64) -> Reply; 5] = [
+        |_| Reply::Say(http(503)),
+        |_| Reply::Say(http(429)),
+        |_| Reply::Hang,
+        |_| Reply::Say(http(401)),
+        |number| if number % 3 == 0 { Reply::Say(http(502)) } else { Reply::Say(Answer::accepted()) },
+    ];
+    for trouble in troubles {
+        hub.answers(trouble);
+        stage.append(Signal::Metrics, 5).await;
+        stage.pass(7 * SECOND).await;
+        stage.append(Signal::Metrics, 5).await;
+        hub.works();
+        stage.append(Signal::Metrics, 5).await;
+        stage.pass(40 * SECOND).await;
+    }
+    hub.dies();
+    stage.append(Signal::Metrics, 20).await;
+    stage.pass(50 * SECOND).await;
+    assert_eq!(stage.active(Signal::Metrics), "direct");
+    stage.append(Signal::Metrics, 20).await;
+    stage.pass(10 * SECOND).await;
+    assert!(direct.taken(Signal::Metrics).len() >= 40, "{}", stage.story());
+    hub.works();
+    stage.append(Signal::Metrics, 5).await;
+    stage.drained(Signal::Metrics, 200 * SECOND).await;
+    in_order(&stage, 0);
+    in_order(&stage, 1);
+    assert_eq!(hub.taken(Signal::Metrics), (1..=120).collect::<Vec<_>>());
+    assert_eq!((hub.most_inside(), direct.most_inside()), (1, 1));
+    stage.books_balance().await;
+}
+
+/// A black-holed hub when traffic leaves it.
+/// Guarantees that the batch which hangs there goes first at the fallback, without waiting for its timeout.
+#[tokio::test(start_paused = true)]
+async fn what_hangs_goes_first_at_the_next_target() {
+    let mut stage = Setting::new(&["hub", "direct"]).raise();
+    let (hub, direct) = (stage.targets[0].clone(), stage.targets[1].clone());
+    hub.answers(|_| Reply::Hang);
+    hub.set_health(Health::Unknown);
+    stage.append(Signal::Metrics, 5).await;
+    let after = stage.until(40 * SECOND, "the fallback", |_| direct.taken(Signal::Metrics).len() == 5).await;
+    assert!(after <= 31 * SECOND, "{after:?}");
+    in_order(&stage, 1);
+}
+
+/// A hub that answers 500 to everything for a while, several times.
+/// Guarantees that order is broken by single batches at most, and nothing dies.
+#[tokio::test(start_paused = true)]
+async fn a_sick_hub_breaks_the_order_by_single_batches_at_most() {
+    let mut stage = Setting::new(&["hub"]).raise();
+    stage.step = STEP * 2;
+    let hub = stage.targets[0].clone();
+    for round in 0..6 {
+        hub.says_http(500);
+        stage.append(Signal::Metrics, 10).await;
+        stage.pass((3 + round * 5) * SECOND).await;
+        hub.works();
+        stage.drained(Signal::Metrics, 400 * SECOND).await;
+    }
+    let taken = hub.taken(Signal::Metrics);
+    let back = taken.windows(2).filter(|pair| pair[1] < pair[0]).count();
+    let far = taken.iter().enumerate().map(|(place, number)| (place as u64 + 1).abs_diff(*number)).max();
+    assert!(back <= 6 && far <= Some(1), "{taken:?}");
+    assert_eq!((taken.len(), stage.books(Signal::Metrics).dead_total()), (60, 0));
+}
