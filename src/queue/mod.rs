@@ -210,7 +210,10 @@ impl Queue {
                 return ticket.give_back(Some(hold).filter(|hold| !hold.is_zero()).map(|hold| Instant::now() + hold));
             }
             Settlement::Delivered { rejected } => How::Delivered { rejected },
-            Settlement::Owed => How::Owed,
+            Settlement::Owed => {
+                self.shared.lanes(ticket.signal).becomes_owed(ticket.key, ticket.number);
+                How::Owed
+            }
             Settlement::Dropped(reason) => How::Dropped(reason),
             Settlement::Dead(verdict) => {
                 let stored = Stored { key: ticket.key, epoch: ticket.epoch, batch: lease.batch.clone() };

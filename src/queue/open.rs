@@ -1,5 +1,6 @@
 //! Opening and closing: the order in which things are made, recovered, and ended.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -94,7 +95,8 @@ pub(super) fn start(config: &QueueConfig, directory: Directory, engine: Arc<dyn 
 /// The committing thread's life: it outlives the others, so that the store is closed when it ends.
 fn run_to_the_end(mut committer: Committer, others: [JoinHandle<()>; 2]) {
     let shared = Arc::clone(&committer.shared);
-    committer.run();
+    // A bug in there has poisoned the queue; the others are to be ended all the same.
+    let _ = panic::catch_unwind(AssertUnwindSafe(|| committer.run()));
     shared.pulse.end();
     let _ = shared.reader.send(Errand::Stop);
     for other in others {
@@ -146,6 +148,9 @@ fn recover(engine: &dyn Engine, durability: Durability) -> Result<Recovered, Sto
         intervals[index] = read_intervals(engine, signal)?;
         if matches!(run, meta::Run::Open(Durability::Interval | Durability::Os)) {
             books[index].next_seq += SEQUENCE_GAP;
+            if books[index].queued_batches == 0 {
+                books[index].low = books[index].next_seq;
+            }
             changes.set(Family::Meta, &keys::books(signal), &ledger::encode(&books[index]));
         }
     }

@@ -92,6 +92,8 @@ pub(super) struct Lanes {
     leased_items: u64,
     /// Leases whose settle is being written, and whether they stay as owed.
     ending: BTreeMap<Key, bool>,
+    /// Leases that ended as owed, not written yet: nobody may overtake them in a FIFO.
+    becoming_owed: usize,
     next_number: u64,
 }
 
@@ -114,6 +116,7 @@ impl Lanes {
             leased_bytes: 0,
             leased_items: 0,
             ending: BTreeMap::new(),
+            becoming_owed: 0,
             next_number: 1,
         }
     }
@@ -140,6 +143,13 @@ impl Lanes {
         true
     }
 
+    /// Notes that a lease ended as owed, ahead of [`begin_settle`](Lanes::begin_settle).
+    pub(super) fn becomes_owed(&mut self, key: Key, number: u64) {
+        if self.leased.get(&key).is_some_and(|leased| leased.number == number) {
+            self.becoming_owed += 1;
+        }
+    }
+
     /// First half of a settle, before it is written: `None` when the lease is no longer current. `stays` for one that
     /// becomes owed.
     pub(super) fn begin_settle(&mut self, key: Key, number: u64, stays: bool) -> Option<Held> {
@@ -151,6 +161,7 @@ impl Lanes {
     /// Second half, once it was written.
     pub(super) fn end_settle(&mut self, key: Key) {
         if self.ending.remove(&key) == Some(true) {
+            self.becoming_owed -= 1;
             self.owed.rewind(key);
         }
     }

@@ -88,6 +88,9 @@ impl Lanes {
     }
 
     fn next_backlog(&mut self, taker: Taker, now: Instant) -> Option<Next> {
+        if self.order == Order::Fifo && self.waits_for_debt(taker) {
+            return None;
+        }
         let mut eligible = self.returned.iter().filter(|(_, returned)| taker == Taker::Primary || !returned.held.owed);
         let ready = |not_before: Option<Instant>| not_before.is_none_or(|at| at <= now);
         let returned = match self.order {
@@ -119,7 +122,12 @@ impl Lanes {
     fn backlog_before_ring(&mut self, taker: Taker) -> bool {
         let returned = self.returned.values().any(|returned| taker == Taker::Primary || !returned.held.owed);
         let owed = taker == Taker::Primary && self.next_of(Origin::Owed).is_some();
-        returned || owed || self.next_of(Origin::Scan).is_some()
+        returned || owed || self.waits_for_debt(taker) || self.next_of(Origin::Scan).is_some()
+    }
+
+    /// Whether a batch is about to be owed: it will come before what the primary could get now.
+    fn waits_for_debt(&self, taker: Taker) -> bool {
+        taker == Taker::Primary && self.becoming_owed > 0
     }
 
     /// Whether a source has a batch ready or may be read: not right after a read failed.

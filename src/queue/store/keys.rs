@@ -39,11 +39,11 @@ pub(in crate::queue) fn parse(bytes: &[u8]) -> Option<(Signal, Key)> {
     Some((*Signal::ALL.get(usize::from(*signal))?, Key::decode(key)?))
 }
 
-/// The first key that can follow `key`.
+/// The first key that can follow `key`, which is or was a live one: a batch that is whole has no parts beside it.
 pub(in crate::queue) const fn after(key: Key) -> Key {
-    match key.part.checked_add(1) {
-        Some(part) => Key { seq: key.seq, part },
-        None => Key { seq: key.seq + 1, part: 0 },
+    match (key.part, key.part.checked_add(1)) {
+        (0, _) | (_, None) => Key { seq: key.seq + 1, part: 0 },
+        (_, Some(part)) => Key { seq: key.seq, part },
     }
 }
 
@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn nothing_lies_between_a_key_and_the_one_after_it() {
-        assert_eq!(after(Key::new(4)), Key { seq: 4, part: 1 });
+        assert_eq!(after(Key::new(4)), Key::new(5));
+        assert_eq!(after(Key { seq: 4, part: 1 }), Key { seq: 4, part: 2 });
         assert_eq!(after(Key { seq: 4, part: u16::MAX }), Key::new(5));
     }
 
