@@ -6,8 +6,9 @@
 
 use crate::queue::Lease;
 
-/// Every so many refusals of the batch at the head another one is let past it. Not at each: a target that was sick and is well
-/// again should get the head first in most cases.
+/// Every so many refusals of the batch at the head another one is let past it: not at each, since a target that was sick and is
+/// well again should get the head first in most cases. A breaker's trial is the exception, as each that fails costs minutes, and
+/// costs them the other signals too.
 pub const PASSED_EVERY: u32 = 3;
 
 /// Where the batch at the head is, for one target.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::target_state::Effect;
+use super::request::Effect;
 use super::witness::{Fault, Refusal, Ruling, Witness};
 use crate::batch::Key;
 use crate::config::{EndpointError, TargetConfig};

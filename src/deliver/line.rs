@@ -8,21 +8,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::chain::{Chain, ChainKnobs, Condition, Move, Partition, Reason, TargetKnobs};
+use super::chain::{Condition, Move, Partition, Reason};
 use super::detour::Detour;
-use super::doubt::InDoubt;
 use super::gate::{Gate, Pass};
 use super::judge::Role;
-use super::lanes::{Charge, Lanes};
-use super::meter::Meter;
+use super::lanes::Charge;
+use super::line_state::State;
+use super::request::{Ask, Wait};
 use super::snapshot::{ChainView, Failover};
 use super::stir::Stir;
-use super::target_state::{Ask, Effect, IDLE_AFTER, Wait};
+use super::target_state::IDLE_AFTER;
 use super::timeline::{Timeline, wall_ms};
-use super::witness::Witness;
 use crate::batch::{Key, Signal};
 use crate::config::{ChainConfig, Order, ReplayConfig, TargetKind};
-use crate::queue::{Lane, Lease, Queue, Taker};
+use crate::queue::{Lease, Queue, Taker};
 use crate::tally::Counter;
 use crate::units::format_duration;
 
@@ -49,73 +48,6 @@ pub struct Line {
     fallback_takes_backlog: bool,
     timeline: Arc<Timeline>,
     state: Mutex<State>,
-}
-
-/// What changes while a line runs.
-pub struct State {
-    /// Who gets the traffic.
-    pub chain: Chain,
-    /// Which lane is next.
-    pub lanes: Lanes,
-    /// For each target, a batch that waits while another passes it (`order: fifo`).
-    pub detours: Vec<Detour>,
-    /// For each target, what it refused and took.
-    pub witnesses: Vec<Witness>,
-    /// For each target, what it may have although it never said so.
-    pub in_doubt: Vec<InDoubt>,
-    /// For each target, the batch that failed last.
-    pub failed_last: Vec<Option<Key>>,
-    /// The pace at which the backlog leaves.
-    pub drained: Meter,
-    /// For each target, whether a trial of the chain is under way.
-    trying: Vec<bool>,
-    /// Batches on their way whose place in the order counts: all but trials with what is owed.
-    ordinary: usize,
-    /// Something was taken as owed since traffic moved: the primary may be tried out with that, in strict order too.
-    pub owes: bool,
-    /// For each target, whether it has us down as waiting; and the same of the round that is going on.
-    asked: Vec<bool>,
-    asking: Vec<bool>,
-    /// Until when a lane counts as empty.
-    dry: [Option<Instant>; 2],
-    /// The chain has to decide anew.
-    pub stale: bool,
-    epoch: u64,
-    check_at: Option<Instant>,
-    busy_at: Instant,
-    /// Traffic moved: with `order: fifo` what is in flight is given up, so that it goes first at the next target.
-    moved: bool,
-}
-
-impl State {
-    /// The target at that position took a batch.
-    pub fn took(&mut self, now: Instant, position: usize, trial: bool, lease: &Lease) {
-        self.failed_last[position] = None;
-        if trial {
-            self.chain.tried(position, true);
-            self.stale = true;
-        }
-        if lease.lane == Lane::Backlog {
-            self.drained.count(now, lease.batch.weight(), lease.batch.items);
-        }
-    }
-
-    /// The target at that position did not take the batch `key`.
-    pub fn failed(&mut self, position: usize, trial: bool, key: Key, effect: Effect) {
-        if effect != Effect::Throttle {
-            self.failed_last[position] = Some(key);
-        }
-        if trial {
-            self.chain.tried(position, false);
-        }
-        self.stale = true;
-    }
-
-    /// The batch is settled for good.
-    pub fn forget(&mut self, key: Key) {
-        self.witnesses.iter_mut().for_each(|witness| witness.forget(key));
-        self.in_doubt.iter_mut().for_each(|doubt| doubt.forget(key));
-    }
 }
 
 /// One batch that may go: where, and from which lane.
@@ -171,41 +103,10 @@ impl Line {
     ) -> Line {
         let (config, replay) = configs;
         let now = Instant::now();
-        let knobs = ChainKnobs {
-            failover_after: config.failover_after,
-            min_stay: config.min_stay,
-            targets: gates
-                .iter()
-                .map(|gate| TargetKnobs {
-                    patience: gate.config.throttle_patience,
-                    proof: gate.config.breaker.half_open_successes,
-                    rest: gate.config.breaker.open_for,
-                })
-                .collect(),
-        };
+        let state = State::new(config, replay, &gates, now);
         if let Some(primary) = gates.first() {
             primary.set_active(now, signal, true, false);
         }
-        let state = State {
-            chain: Chain::new(knobs, now),
-            lanes: Lanes::new(replay.fresh_share),
-            detours: gates.iter().map(|_| Detour::None).collect(),
-            witnesses: gates.iter().map(|gate| Witness::new(gate.config.refusal_patience)).collect(),
-            in_doubt: gates.iter().map(|_| InDoubt::default()).collect(),
-            failed_last: vec![None; gates.len()],
-            drained: Meter::new(now),
-            trying: vec![false; gates.len()],
-            ordinary: 0,
-            owes: false,
-            asked: vec![false; gates.len()],
-            asking: vec![false; gates.len()],
-            dry: [None; 2],
-            stale: true,
-            epoch: 0,
-            check_at: None,
-            busy_at: now,
-            moved: false,
-        };
         Line {
             signal,
             order,
@@ -288,12 +189,9 @@ impl Line {
         if self.order == Order::FreshFirst {
             return Some(false);
         }
-        let owed_only = trial && position == 0 && self.role(active) == Role::Interim;
-        let clear = if owed_only {
-            state.owes || state.detours[position].is_some()
-        } else {
-            state.ordinary == 0 && (trial || !state.trying[position])
-        };
+        let owed = state.owes || state.detours[position].is_some();
+        let owed_only = trial && position == 0 && self.role(active) == Role::Interim && owed;
+        let clear = owed_only || (state.ordinary == 0 && (trial || !state.trying[position]));
         clear.then_some(owed_only)
     }
 

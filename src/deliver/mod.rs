@@ -5,10 +5,10 @@
 //! | file | what lives there |
 //! |---|---|
 //! | [`step`] | one batch from lease to settlement, and the loop of a signal |
-//! | [`line`] | what a signal's loop knows: who gets the next batch, from which lane |
+//! | [`line`], [`line_state`] | what a signal's loop knows: who gets the next batch, from which lane |
 //! | [`chain`], [`witness`], [`lanes`], [`detour`], [`doubt`], [`judge`] | the pure pieces of a line |
 //! | [`gate`] | a target's state behind its lock, told to log and loops |
-//! | [`target_state`] | the pure state of a target, joined from [`breaker`], [`backoff`], [`concurrency`], [`health`], [`pace`], [`silence`] |
+//! | [`target_state`], [`request`] | the pure state of a target, joined from [`breaker`], [`backoff`], [`concurrency`], [`health`], [`pace`], [`silence`] |
 //! | [`prober`], [`intake`] | the tasks beside the loops |
 //! | [`snapshot`], [`timeline`], [`counts`], [`meter`] | what it tells of itself |
 
@@ -26,9 +26,11 @@ pub mod jitter;
 pub mod judge;
 pub mod lanes;
 pub mod line;
+pub mod line_state;
 pub mod meter;
 pub mod pace;
 pub mod prober;
+pub mod request;
 pub mod silence;
 pub mod snapshot;
 pub mod step;

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use super::detour::{Detour, PASSED_EVERY};
 use super::judge::{self, Case, Judgement, judge};
-use super::line::{Line, Next, Sortie, State};
-use super::target_state::{Effect, Report};
+use super::line::{Line, Next, Sortie};
+use super::line_state::State;
+use super::request::{Effect, Report};
 use super::timeline::now_ms;
 use crate::batch::Key;
 use crate::config::Order;
@@ -145,7 +146,7 @@ fn in_order(line: &Line, state: &State, sortie: &Sortie, case: &Case<'_>, judgem
     }
     let refusals = state.witnesses[sortie.position].refusals(case.key);
     let stays = !sortie.trial || sortie.owed_only;
-    let turn = refusals > 0 && refusals.is_multiple_of(PASSED_EVERY);
+    let turn = refusals > 0 && (refusals.is_multiple_of(PASSED_EVERY) || sortie.pass.slot().trial);
     judgement.at_the_head(stays && turn && !state.detours[sortie.position].is_some())
 }
 

@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::breaker::{Breaker, Outcome, Permit, Probed};
+use super::breaker::{Breaker, Outcome, Probed};
 use super::chain::{Condition, Standing};
 use super::concurrency::Concurrency;
 use super::health::Health;
 use super::jitter::Jitter;
 use super::pace::Pace;
+use super::request::{Ask, Effect, Report, Slot, Wait};
 use super::silence::{Ended, Silence};
 use super::snapshot::BreakerState;
 use crate::batch::Signal;
@@ -23,78 +24,6 @@ use crate::target;
 
 /// A target that nobody wanted for so long is idle: probes alone may close its breaker. One interval of probes.
 pub const IDLE_AFTER: Duration = Duration::from_secs(10);
-
-/// What a signal would like to send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ask {
-    /// Which signal.
-    pub signal: Signal,
-    /// It has fresh data.
-    pub fresh: bool,
-    /// It has backlog.
-    pub backlog: bool,
-    /// Its backlog goes at a pace.
-    pub paced: bool,
-}
-
-/// A place among the requests in flight. It comes back through [`TargetState::report`] or [`TargetState::cancel`].
-#[derive(Debug, Clone, Copy)]
-pub struct Slot {
-    /// Who sends.
-    pub signal: Signal,
-    /// When it was given: the send time.
-    pub sent: Instant,
-    /// Whether the breaker was closed then.
-    pub breaker_closed: bool,
-    /// Whether the breaker tries the target out with it.
-    pub trial: bool,
-    /// Whether fresh data may go.
-    pub fresh: bool,
-    /// Whether backlog may go.
-    pub backlog: bool,
-    permit: Permit,
-    /// Requests in flight then, this one included.
-    crowd: usize,
-    /// Failures that were known then; those of one moment make the wait grow once.
-    streak: u64,
-}
-
-/// Why nothing may be sent now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// Not before this moment.
-    Until(Instant),
-    /// Only the pace of the backlog stands against it, until this moment; fresh data could go.
-    Pace(Instant),
-    /// Until something happens here: all slots are taken, or it was opened by hand.
-    Event,
-}
-
-/// What an answer means for the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// It took the batch.
-    Success,
-    /// It failed in passing: the next attempt waits.
-    Failure,
-    /// It failed in a way that may lie with the batch: another may go at once, the breaker counts it.
-    Doubt,
-    /// It lives, and has enough.
-    Throttle,
-    /// Its endpoint is wrong for this signal.
-    Misconfigured,
-    /// It says nothing about the target.
-    Nothing,
-}
-
-/// An answer, as far as the target's state is concerned.
-#[derive(Debug, Clone, Copy)]
-pub struct Report {
-    /// What it means.
-    pub effect: Effect,
-    /// The server's delay, capped.
-    pub delay: Option<Duration>,
-}
 
 /// See the module.
 #[derive(Debug)]

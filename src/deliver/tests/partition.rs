@@ -1,5 +1,6 @@
 //! Nobody accepts.
 
+use super::scripted::Reply;
 use super::stage::{SECOND, Setting};
 use crate::batch::Signal;
 use crate::config::ReplayRate;
@@ -79,4 +80,49 @@ async fn probes_shorten_the_wait_for_a_hub_that_is_back() {
     let waited = stage.until(60 * SECOND, "data flows", |_| !hub.taken(Signal::Logs).is_empty()).await;
     assert!(waited <= 13 * SECOND, "{waited:?}\n{}", stage.story());
     stage.drained(Signal::Logs, 30 * SECOND).await;
+}
+
+/// The fallback dies at the moment it is to take over, before it took anything; later the primary alone comes back.
+/// Guarantees that each signal finds its way back to the primary, in strict order too.
+#[tokio::test(start_paused = true)]
+async fn the_primary_is_found_again_though_the_fallback_stays_dead() {
+    let mut stage = Setting::new(&["hub", "direct"]).raise();
+    let (hub, direct) = (stage.targets[0].clone(), stage.targets[1].clone());
+    stage.pass(SECOND).await;
+    hub.dies();
+    direct.answers(|_| Reply::Hang);
+    for signal in Signal::ALL {
+        stage.append(signal, 20).await;
+    }
+    stage.until(40 * SECOND, "failover", |stage| stage.active(Signal::Metrics) == "direct").await;
+    direct.dies();
+    stage.pass(120 * SECOND).await;
+    assert!(stage.snapshot().chains.iter().all(|chain| chain.partitioned_since_ms.is_some()));
+    hub.works();
+    for signal in Signal::ALL {
+        stage.drained(signal, 90 * SECOND).await;
+        assert_eq!(hub.taken(signal).len(), 20, "{}", stage.story());
+    }
+    assert!(hub.taken(Signal::Metrics).is_sorted());
+}
+
+/// A fallback that is to take fresh data alone.
+/// Guarantees that the backlog waits for the primary.
+#[tokio::test(start_paused = true)]
+async fn a_fallback_for_fresh_data_leaves_the_backlog() {
+    let mut setting = Setting::new(&["hub", "direct"]);
+    setting.chain.fallback_takes_backlog = false;
+    let mut stage = setting.raise();
+    let (hub, direct) = (stage.targets[0].clone(), stage.targets[1].clone());
+    hub.dies();
+    stage.append(Signal::Logs, 1).await;
+    stage.until(40 * SECOND, "failover", |stage| stage.active(Signal::Logs) == "direct").await;
+    let fresh = stage.append(Signal::Logs, 5).await;
+    stage.pass(5 * SECOND).await;
+    let mut taken = direct.taken(Signal::Logs);
+    taken.sort_unstable();
+    assert_eq!(taken, fresh, "{}", stage.story());
+    hub.works();
+    stage.drained(Signal::Logs, 180 * SECOND).await;
+    assert_eq!(hub.taken(Signal::Logs).len(), 6);
 }

@@ -143,3 +143,21 @@ async fn a_partial_success_is_final() {
     assert_eq!((stage.books(Signal::Logs).rejected, hub.arrivals(Signal::Logs).len()), (5, 5));
     assert_eq!(stage.snapshot().targets[0].rejected[Signal::Logs.index()], 5);
 }
+
+/// A hub comes back after an outage, and the batch at the front of the queue is one that it refuses.
+/// Guarantees that its breaker closes all the same, one open time later: a trial that failed is not made with the same batch while
+/// there is another.
+#[tokio::test(start_paused = true)]
+async fn a_poison_batch_does_not_keep_a_breaker_open() {
+    for signal in [Signal::Logs, Signal::Metrics] {
+        let mut stage = Setting::new(&["hub"]).raise();
+        let hub = stage.targets[0].clone();
+        hub.dies();
+        stage.append(signal, 10).await;
+        stage.pass(20 * SECOND).await;
+        hub.answers(|number| Reply::Say(if number == 1 { http(400) } else { Answer::accepted() }));
+        hub.set_health(crate::target::Health::Up);
+        stage.drained(signal, 60 * SECOND).await;
+        assert_eq!((stage.books(signal).delivered, stage.books(signal).dead_total()), (9, 1), "{}", stage.story());
+    }
+}
