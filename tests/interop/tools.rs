@@ -96,12 +96,28 @@ impl Drop for Collector {
     }
 }
 
-fn collector(programs: &Path, config: &str, places: [(&str, SocketAddr); 3]) -> Command {
+fn collector<const N: usize>(programs: &Path, config: &str, places: [(&str, SocketAddr); N]) -> Command {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/interop/configs/{config}.yaml"));
     let mut command = Command::new(programs.join("otelcol"));
     command.arg("--config").arg(config).envs(places.map(|(name, address)| (name, address.to_string())));
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command
+}
+
+/// A collector that reads files of OTLP JSON lines and sends them to a hub. Killed when dropped.
+pub(crate) struct Reader(Child);
+
+/// Starts one on the files that `glob` names.
+pub(crate) fn reader(programs: &Path, glob: &str, hub: &Collector) -> Reader {
+    let mut command = collector(programs, "reader", [("HUB_GRPC", hub.grpc)]);
+    Reader(command.env("READ_FILES", glob).spawn().unwrap())
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A port that was free a moment ago.
