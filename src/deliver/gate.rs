@@ -267,7 +267,7 @@ impl Pass {
             let words = quote(&answer.to_string());
             if let Some(held_back) = inner.repeats[class as usize].tell(now) {
                 let (name, signal) = (&gate.config.name, self.slot.signal);
-                tracing::warn!(target: "deliver", class = class.as_str(), held_back, "{name}, {signal}: {words}");
+                tracing::warn!(class = class.as_str(), held_back, "{name}, {signal}: {words}");
             }
             if class != Class::Ok {
                 inner.last_error = Some((now_ms(), words));

@@ -141,7 +141,7 @@ impl Deliver {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             if let Err(error) = task.await {
-                tracing::error!(target: "deliver", "a task of delivery ended by itself: {error}");
+                tracing::error!("a task of delivery ended by itself: {error}");
             }
         }
     }

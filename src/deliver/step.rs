@@ -215,7 +215,7 @@ pub async fn run(line: Arc<Line>, mut stop: Stop) {
     let deadline = stop.borrow().unwrap_or_else(Instant::now);
     let ended = async { while flights.next().await.is_some() {} };
     if tokio::time::timeout_at(deadline, ended).await.is_err() {
-        tracing::info!(target: "deliver", "{}: {} requests given up at stop", line.signal, flights.len());
+        tracing::info!("{}: {} requests given up at stop", line.signal, flights.len());
     }
     drop(flights);
     line.lock().detours.iter_mut().for_each(Detour::give_back);

@@ -24,7 +24,7 @@ pub struct Timeline(Mutex<VecDeque<Event>>);
 impl Timeline {
     /// Notes and logs one change of state, in a sentence without the full stop.
     pub fn note(&self, what: String) {
-        tracing::info!(target: "deliver", "{what}");
+        tracing::info!("{what}");
         let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if events.len() >= KEPT {
             events.pop_front();
