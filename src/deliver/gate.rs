@@ -98,6 +98,11 @@ impl Gate {
         self.lock().state.spend(bytes);
     }
 
+    /// Bytes a second at which backlog may go at the moment.
+    pub fn backlog_rate(&self) -> f64 {
+        self.lock().state.backlog_rate()
+    }
+
     /// So many bytes came in at the doors.
     pub fn took_in(&self, now: Instant, bytes: u64) {
         self.lock().state.took_in(now, bytes);
@@ -286,5 +291,38 @@ impl Drop for Pass {
             inner.state.cancel(now, &self.slot);
             self.gate.freed(inner, now, self.slot.signal);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::deliver::target_state::tests::config;
+    use crate::deliver::tests::scripted::Scripted;
+
+    /// One slot; a signal waits for it while the other's request is given up, or its own wish ends.
+    /// Guarantees that the one who waits is woken in both cases, and nobody else.
+    #[test]
+    fn a_slot_that_is_freed_wakes_who_waits() {
+        let (stir, timeline) = (Arc::new(Stir::default()), Arc::new(Timeline::default()));
+        let told = (stir.clone(), timeline);
+        let target = Arc::new(Scripted::new("hub"));
+        let gate = Arc::new(Gate::new(config("hub"), target, ReplayRate::Auto, Jitter::off(), told));
+        let now = Instant::now();
+        let ask = |signal| Ask { signal, fresh: true, backlog: false, paced: true };
+        let woken = |signal| stir.woken(signal).now_or_never().is_some();
+
+        let Ok(pass) = gate.admit(now, ask(Signal::Traces)) else { panic!("the slot is free") };
+        assert_eq!(gate.admit(now, ask(Signal::Logs)).err(), Some(Wait::Event));
+        assert!(!woken(Signal::Logs));
+        drop(pass);
+        assert!(woken(Signal::Logs) && !woken(Signal::Metrics) && !woken(Signal::Traces));
+
+        assert_eq!(gate.admit(now, ask(Signal::Traces)).err(), Some(Wait::Event), "logs are ahead");
+        gate.withdraw(Signal::Logs);
+        assert!(woken(Signal::Traces));
+        assert!(gate.admit(now, ask(Signal::Traces)).is_ok());
     }
 }

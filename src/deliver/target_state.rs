@@ -203,6 +203,11 @@ impl TargetState {
         self.pace.spend(bytes);
     }
 
+    /// Bytes a second at which backlog may go at the moment.
+    pub fn backlog_rate(&self) -> f64 {
+        self.pace.rate()
+    }
+
     /// So many bytes came in at the doors since the last call.
     pub fn took_in(&mut self, now: Instant, bytes: u64) {
         self.pace.took_in(now, bytes);

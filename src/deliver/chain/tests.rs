@@ -142,6 +142,20 @@ fn a_flapping_primary_is_met_with_patience() {
     }
 }
 
+/// The active target fails while the others are there but have failed this signal themselves.
+/// Guarantees that traffic goes to none of them until one has taken something, and then without waiting for the shortest stay.
+#[test]
+fn what_failed_itself_does_not_take_over() {
+    let (mut chain, start) = chain(2);
+    let silent = |since| Condition { silent_since: Some(since), ..WELL };
+    chain.decide(start + 30 * SECOND, &[silent(start), WELL], false);
+    let later = start + 70 * SECOND;
+    let failing = silent(start + 31 * SECOND);
+    assert_eq!(moved(chain.decide(later, &[silent(start), failing], false)), None);
+    chain.tried(0, true);
+    assert_eq!(moved(chain.decide(later, &[WELL, failing], false)), Some((1, 0, "failure")));
+}
+
 fn condition(now: Instant) -> impl Strategy<Value = Condition> {
     let since = move |bound: u64| {
         proptest::option::weighted(0.4, (0..bound).prop_map(move |ago| now - Duration::from_secs(ago)))

@@ -240,3 +240,15 @@ fn probes_speak_where_traffic_is_silent() {
     probe(&mut state, now);
     assert_eq!(state.breaker(now), BreakerState::Ramping);
 }
+
+/// A target whose probes fail takes a batch.
+/// Guarantees that it is up, and silent no longer.
+#[test]
+fn traffic_outweighs_probes() {
+    let (mut state, mut now) = state();
+    state.probed(now, now, state.generation(), &target::Health::Down("no such path".to_owned()));
+    assert!(!state.condition(now, Signal::Logs).accepts());
+    call(&mut state, &mut now, Effect::Success);
+    let condition = state.condition(now, Signal::Logs);
+    assert!(condition.accepts() && condition.silent_since.is_none());
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::scripted::Reply;
-use super::stage::{SECOND, STEP, Setting};
+use super::stage::{SECOND, Setting};
 use crate::batch::Signal;
 use crate::deliver::snapshot::BreakerState;
 use crate::otlp::answer::Answer;
@@ -82,7 +82,6 @@ async fn the_backlog_goes_at_its_rate() {
     let hub = stage.targets[0].clone();
     hub.dies();
     stage.append(Signal::Logs, 200).await;
-    // Fresh batches become backlog when they are returned; those in memory still count as fresh.
     stage.pass(30 * SECOND).await;
     hub.works();
     stage.until(30 * SECOND, "first", |_| hub.taken(Signal::Logs).len() > 3).await;
@@ -91,5 +90,16 @@ async fn the_backlog_goes_at_its_rate() {
     stage.pass(10 * SECOND).await;
     assert!(replayed() - before <= 110, "{}", replayed() - before);
     stage.drained(Signal::Logs, Duration::from_secs(60)).await;
-    let _ = STEP;
+}
+
+/// Much data comes in and is delivered at once.
+/// Guarantees that `replay.rate: auto` follows the intake, of which nothing is left in the queue.
+#[tokio::test(start_paused = true)]
+async fn the_automatic_rate_follows_the_intake() {
+    let mut stage = Setting::new(&["hub"]).raise();
+    let before = stage.deliver.gates[0].backlog_rate();
+    stage.append_sized(Signal::Logs, 60, 1 << 20).await;
+    stage.drained(Signal::Logs, 9 * SECOND).await;
+    stage.pass(11 * SECOND).await;
+    assert!(stage.deliver.gates[0].backlog_rate() > before, "{before}");
 }

@@ -6,5 +6,5 @@ mod load;
 mod order;
 mod partition;
 mod refusals;
-mod scripted;
+pub(super) mod scripted;
 mod stage;

@@ -89,3 +89,21 @@ async fn a_sick_hub_breaks_the_order_by_single_batches_at_most() {
     assert!(back <= 6 && far <= Some(1), "{taken:?}");
     assert_eq!((taken.len(), stage.books(Signal::Metrics).dead_total()), (60, 0));
 }
+
+/// The primary is back, the fallback is slow, and the primary already has what was owed.
+/// Guarantees that the primary is not tried out with a batch that would overtake the one at the fallback.
+#[tokio::test(start_paused = true)]
+async fn trials_do_not_overtake() {
+    let mut stage = Setting::new(&["hub", "direct"]).raise();
+    let (hub, direct) = (stage.targets[0].clone(), stage.targets[1].clone());
+    hub.dies();
+    stage.append(Signal::Metrics, 1).await;
+    stage.until(40 * SECOND, "owed", |_| direct.taken(Signal::Metrics).len() == 1).await;
+    direct.set_latency(8 * SECOND);
+    stage.append(Signal::Metrics, 10).await;
+    hub.works();
+    stage.drained(Signal::Metrics, 200 * SECOND).await;
+    in_order(&stage, 0);
+    in_order(&stage, 1);
+    assert_eq!(hub.taken(Signal::Metrics).len(), 11);
+}

@@ -29,7 +29,7 @@ pub(super) struct Arrival {
     pub(super) accepted: bool,
 }
 
-pub(super) struct Scripted {
+pub(in crate::deliver) struct Scripted {
     name: String,
     script: Mutex<Script>,
     health: Mutex<Health>,
@@ -44,7 +44,7 @@ pub(super) struct Scripted {
 
 impl Scripted {
     /// Takes everything after a millisecond.
-    pub(super) fn new(name: &str) -> Scripted {
+    pub(in crate::deliver) fn new(name: &str) -> Scripted {
         Scripted {
             name: name.to_owned(),
             script: Mutex::new(Box::new(|_| Reply::Say(Answer::accepted()))),
