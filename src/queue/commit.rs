@@ -21,8 +21,9 @@ use crate::config::Durability;
 const GROUP_BYTES: usize = 8 << 20;
 /// And this many batches.
 const GROUP_BATCHES: usize = 256;
-/// What was written without a sync is synced within this time: what a power loss may bring back.
-const SYNC_WITHIN: Duration = Duration::from_secs(1);
+/// What was written without a sync is synced this long after, so that a settle is synced within a second: what a power
+/// loss may bring back.
+const SYNC_WITHIN: Duration = Duration::from_millis(850);
 
 /// What the committing thread owns.
 pub(super) struct Committer {

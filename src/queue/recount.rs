@@ -25,7 +25,8 @@ pub(super) struct Recounting<'e> {
     counts: [Recount; 3],
     intervals: [Intervals; 3],
     signal: usize,
-    next: Key,
+    /// Where to go on; nothing before a signal's books were read.
+    next: Option<Key>,
     replies: Vec<Reply>,
 }
 
@@ -37,7 +38,7 @@ impl<'e> Recounting<'e> {
             counts: Default::default(),
             intervals: Default::default(),
             signal: 0,
-            next: Key::new(0),
+            next: None,
             replies: vec![reply],
         }
     }
@@ -72,13 +73,16 @@ impl<'e> Recounting<'e> {
         };
         let count = &mut self.counts[self.signal];
         let owed = &mut self.intervals[self.signal];
-        if self.next == Key::new(0) {
-            count.books = read_books(self.view.as_ref(), signal)?;
-            *owed = read_intervals(self.view.as_ref(), signal)?;
-            self.next = Key::new(count.books.low);
-        }
+        let from = match self.next {
+            Some(from) => from,
+            None => {
+                count.books = read_books(self.view.as_ref(), signal)?;
+                *owed = read_intervals(self.view.as_ref(), signal)?;
+                Key::new(0) // and not `low`: that would take its word for it
+            }
+        };
         let (mut left, mut next, mut garbled) = (STEP, None, Ok(()));
-        let (from, to) = (keys::of(signal, self.next), keys::of(signal, Key::new(u64::MAX)));
+        let (from, to) = (keys::of(signal, from), keys::of(signal, Key::new(u64::MAX)));
         self.view.walk(Family::Index, from.as_ref(), to.as_ref(), &mut |key, value| {
             let Some((_, key)) = keys::parse(key) else {
                 return ControlFlow::Continue(());
@@ -103,12 +107,9 @@ impl<'e> Recounting<'e> {
             }
         })?;
         garbled?;
-        match next {
-            Some(key) => self.next = key,
-            None => {
-                self.signal += 1;
-                self.next = Key::new(0);
-            }
+        self.next = next;
+        if next.is_none() {
+            self.signal += 1;
         }
         Ok(false)
     }

@@ -295,4 +295,9 @@ impl Lanes {
 }
 
 #[cfg(test)]
-mod tests;
+impl Lanes {
+    /// How many intervals remember what is owed.
+    pub(super) fn intervals(&self) -> usize {
+        self.intervals.len()
+    }
+}

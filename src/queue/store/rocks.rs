@@ -83,7 +83,8 @@ fn family_options(family: Family, sizes: Sizes, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&table);
     options.set_compression_type(DBCompressionType::None); // bodies come compressed, keys are few
     options.set_write_buffer_size(sizes.memtable);
-    options.set_max_write_buffer_number(4);
+    // One more than fit into all memtables' memory: with fewer, writes are slowed down while a flush is on its way.
+    options.set_max_write_buffer_number(5);
     options.set_target_file_size_base(KEY_FILE);
     options.set_level_zero_file_num_compaction_trigger(2);
     // A file of many deletions is compacted soon: that is what frees blob files.

@@ -97,3 +97,27 @@ async fn a_late_debt_is_paid_too() {
     settled(&queue).await;
     assert_books(&queue).await;
 }
+
+/// Scenario: a fallback that keeps data owed and a final one take turns, batch by batch. Guarantee: what is remembered of it
+/// does not grow with the number of batches, and a restart knows it all the same.
+#[tokio::test]
+async fn a_patchwork_of_debts_stays_small() {
+    let (queue, directory) = queue();
+    for _ in 0..300 {
+        queue.append(batch(Signal::Logs, 10)).await.unwrap();
+    }
+    let mut turn = 0;
+    while let Some(lease) = queue.lease(Signal::Logs, Lane::Fresh, Taker::Fallback).await {
+        queue.settle(lease, if turn % 2 == 0 { Settlement::Owed } else { delivered() });
+        turn += 1;
+    }
+    settled(&queue).await;
+    assert_eq!((turn, owed(&queue)), (300, 150));
+    assert_eq!(queue.shared.lanes(Signal::Logs).intervals(), 1);
+    assert_books(&queue).await;
+    queue.close().await;
+    let queue = Queue::open(&config(directory.path())).unwrap();
+    assert_eq!(fallback_takes(&queue, Lane::Backlog).await, 0);
+    assert_eq!(queue.shared.lanes(Signal::Logs).intervals(), 1);
+    assert_books(&queue).await;
+}
