@@ -36,11 +36,13 @@ impl Lanes {
         if self.order == Order::Fifo && self.backlog_before_ring(taker) {
             return None;
         }
+        let caught_up = self.scan.cursor >= self.ring_front() && self.scan.front().is_none();
         let stored = self.ring.pop()?;
+        if caught_up {
+            self.scan.cursor = self.ring_front(); // or the scan would look for it on disk
+        }
         let held = Held::of(&stored.batch, false);
-        let grant = self.grant(stored, Lane::Fresh, held);
-        self.skip_empty_scan();
-        Some(grant)
+        Some(self.grant(stored, Lane::Fresh, held))
     }
 
     /// Leases the next batch of the backlog, or says what is lacking for that.
