@@ -94,7 +94,9 @@ async fn a_sick_hub_breaks_the_order_by_single_batches_at_most() {
 /// Guarantees that the primary is not tried out with a batch that would overtake the one at the fallback.
 #[tokio::test(start_paused = true)]
 async fn trials_do_not_overtake() {
-    let mut stage = Setting::new(&["hub", "direct"]).raise();
+    let mut setting = Setting::new(&["hub", "direct"]);
+    (setting.targets[0].0.breaker.open_for, setting.targets[0].0.breaker.max_open_for) = (SECOND, SECOND);
+    let mut stage = setting.raise();
     let (hub, direct) = (stage.targets[0].clone(), stage.targets[1].clone());
     hub.dies();
     stage.append(Signal::Metrics, 1).await;
