@@ -1,6 +1,7 @@
 //! The queue by itself, beside plain writes on the same disk in the same run.
 //!
-//! `cargo bench --bench queue [-- MIB [DIRECTORY]]`: MIB of payload for each line (1024), in DIRECTORY (the target folder).
+//! `cargo bench --bench queue [-- MIB [DIRECTORY [outage]]]`: MIB of payload for each line (1024), in DIRECTORY (the target
+//! folder); with `outage` the lines of a backlog alone.
 #![allow(clippy::print_stdout, reason = "a bench prints its table")]
 
 use std::fs::{self, File};
@@ -27,7 +28,11 @@ fn main() {
     println!("{:<44}{:>8}{:>8}{:>10}{:>8}{:>10}", "", "MB/s", "group", "written", "CPU s", "peak MiB");
     let plain = plain_writes(&place, mib);
     println!("{:<44}{plain:>8.0}", "plain: 1 MiB writes, each synced");
-    for (kib, in_flight) in [(128, 1), (128, 8), (128, 32), (16, 1), (16, 16), (16, 64)] {
+    let lines: &[(usize, usize)] = match arguments.get(2) {
+        Some(_) => &[],
+        None => &[(128, 1), (128, 8), (128, 32), (16, 1), (16, 16), (16, 64)],
+    };
+    for &(kib, in_flight) in lines {
         let what = format!("{kib} KiB, {in_flight} in flight, all settled");
         runtime.block_on(drained(&place, &what, mib * MIB / (kib << 10), kib << 10, in_flight));
     }
