@@ -19,5 +19,5 @@ mod wait;
 
 /// Items of each signal.
 const ITEMS: u64 = 200_000;
-/// Most items that can be out on leases: 32 requests of at most 2000 items (a spoke's largest batch), all merged ones alike.
-const LEASED: u64 = 32 * 8192;
+/// Most items of a signal that can be out on leases: 32 requests of at most 2000 items, a spoke's largest batch.
+const LEASED: u64 = 32 * 2000;
