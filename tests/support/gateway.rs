@@ -15,7 +15,13 @@ const START: Duration = Duration::from_secs(20);
 
 /// A place for a gateway's files, kept over its restarts.
 pub(crate) struct Home {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// Removes the folder in the end, where it is one of our own.
+    _temporary: Option<tempfile::TempDir>,
+    /// Further keys of the section `queue`.
+    pub(crate) queue: String,
+    /// What the binary is started with: `strace` and its arguments, say.
+    pub(crate) wrapper: Vec<String>,
 }
 
 /// A running gateway. Killed when dropped.
@@ -35,12 +41,19 @@ pub(crate) struct Gateway {
 impl Home {
     /// An empty one.
     pub(crate) fn new() -> Home {
-        Home { folder: tempfile::tempdir().unwrap() }
+        let temporary = tempfile::tempdir().unwrap();
+        let home = Home::at(temporary.path());
+        Home { _temporary: Some(temporary), ..home }
+    }
+
+    /// A folder of the caller's, on a volume of its choice.
+    pub(crate) fn at(folder: &Path) -> Home {
+        Home { folder: folder.to_owned(), _temporary: None, queue: String::new(), wrapper: Vec::new() }
     }
 
     /// Its folder.
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// Starts the binary with `config`, whose doors and queue are added here, and waits until it listens.
@@ -52,7 +65,10 @@ impl Home {
         let log = self.path().join("log.txt");
         let log_file = fs::File::options().create(true).append(true).open(&log).unwrap();
         let began = Instant::now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_spillway"))
+        let binary = env!("CARGO_BIN_EXE_spillway").to_owned();
+        let mut line = self.wrapper.iter().chain([&binary]);
+        let mut child = Command::new(line.next().unwrap())
+            .args(line)
             .args(["run", "--config"])
             .arg(&config_file)
             .arg("--ports-file")
@@ -79,10 +95,11 @@ impl Home {
     fn places(&self) -> String {
         format!(
             "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 127.0.0.1:0}}, http: {{endpoint: 127.0.0.1:0}}}}}}}}\n\
-             queue: {{directory: {}/queue}}\n\
+             queue: {{directory: {}/queue, {}}}\n\
              admin: {{endpoint: 127.0.0.1:0}}\n\
              shutdown: {{linger: 0, timeout: 10s}}\n",
-            self.path().display()
+            self.path().display(),
+            self.queue
         )
     }
 }
