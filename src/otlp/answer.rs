@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::status::code;
+
 /// One answer, or the lack of one. Targets make it, `deliver` classifies it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -40,27 +42,6 @@ pub enum Answer {
     },
 }
 
-/// Names of the gRPC status codes (gRPC specification, "Status codes and their use in gRPC"), by code.
-const GRPC_STATUS: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
 /// Where an exchange ended without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Break {
@@ -87,8 +68,8 @@ impl Answer {
     /// The status alone, as text: `INVALID_ARGUMENT`, `HTTP 400`, `no answer`.
     pub fn status(&self) -> String {
         match self {
-            Answer::Accepted { .. } => GRPC_STATUS[0].to_owned(),
-            Answer::Grpc { code, .. } => (*GRPC_STATUS.get(usize::from(*code)).unwrap_or(&GRPC_STATUS[2])).to_owned(),
+            Answer::Accepted { .. } => code::name(0).to_owned(),
+            Answer::Grpc { code: number, .. } => code::name(*number).to_owned(),
             Answer::Http { status, .. } => format!("HTTP {status}"),
             Answer::Broken { .. } => "no answer".to_owned(),
         }

@@ -18,8 +18,34 @@ use super::media::Media;
 /// and possibly twice: in `grpc-message` and in the details.
 pub const MAX_MESSAGE: usize = 1024;
 
-/// gRPC status codes that the doors answer with (google/rpc/code.proto).
+/// gRPC status codes: their names, and those that the doors answer with (google/rpc/code.proto).
 pub mod code {
+    /// Names of the gRPC status codes (gRPC specification, "Status codes and their use in gRPC"), by code.
+    pub const NAMES: [&str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+
+    /// Name of a code; an unknown one counts as `UNKNOWN`.
+    pub fn name(code: u8) -> &'static str {
+        NAMES.get(usize::from(code)).unwrap_or(&NAMES[2])
+    }
+
     /// The request is wrong and stays wrong.
     pub const INVALID_ARGUMENT: u8 = 3;
     /// Larger than is taken.

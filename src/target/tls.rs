@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
-use self::verify::{Anyone, Renamed};
+use self::verify::{Peer, Verifier};
 use super::error::BuildError;
 use super::watched::Watched;
 use crate::config::TlsConfig;
@@ -83,16 +83,17 @@ impl Reader {
             .with_safe_default_protocol_versions()
             .expect("ring speaks TLS 1.2 and 1.3");
         let builder = if self.config.insecure_skip_verify {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone::new(provider)))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier::new(provider, Peer::Anyone)))
         } else {
-            let roots = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider);
+            let roots = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), Arc::clone(&provider));
             let roots = roots
                 .build()
                 .map_err(|error| self.wrong("ca_file", self.config.ca_file.as_deref(), error.to_string()))?;
             match (&self.config.server_name_override, self.naming) {
                 (Some(_), Naming::ByUrl) => {
                     let name = server_name(&self.target, &self.config, "")?;
-                    builder.dangerous().with_custom_certificate_verifier(Arc::new(Renamed::new(roots, name)))
+                    let peer = Peer::Named(name, roots);
+                    builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier::new(provider, peer)))
                 }
                 _ => builder.with_webpki_verifier(roots),
             }

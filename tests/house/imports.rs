@@ -10,7 +10,7 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
     ("tally", &[]),
     ("lib", &[]),
     ("otlp", &["batch"]),
-    ("config", &["batch", "units"]),
+    ("config", &["otlp", "batch", "units"]),
     ("queue", &["batch", "config", "tally", "units"]),
     ("target", &["otlp", "batch", "config", "tally", "units"]),
     ("receive", &["otlp", "queue", "batch", "config", "tally", "units"]),

@@ -16,8 +16,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use spillway::batch::{Batch, BatchId, Encoding, Key, Signal};
 use spillway::config::{
-    BreakerConfig, EndpointError, FileConfig, HealthConfig, MergeConfig, NetworkConfig, Protocol, RetryConfig,
-    TargetAuth, TargetConfig, TargetKind, TlsConfig,
+    FileConfig, MergeConfig, NetworkConfig, Protocol, TargetAuth, TargetConfig, TargetKind, TlsConfig,
 };
 use spillway::target::{Shipment, Target};
 
@@ -45,20 +44,7 @@ pub(crate) fn network(protocol: Protocol, url: &str) -> NetworkConfig {
 
 /// A target of that kind.
 pub(crate) fn config(kind: TargetKind) -> TargetConfig {
-    TargetConfig {
-        name: "hub".to_owned(),
-        kind,
-        cluster: String::new(),
-        replay_to_primary: true,
-        retry: RetryConfig::default(),
-        health: HealthConfig::default(),
-        breaker: BreakerConfig::default(),
-        max_concurrency: 32,
-        throttle_patience: Duration::from_secs(120),
-        refusal_patience: Duration::from_secs(600),
-        on_endpoint_error: EndpointError::Hold,
-        strict_otlp: false,
-    }
+    TargetConfig::new("hub", kind)
 }
 
 /// A network target, built.

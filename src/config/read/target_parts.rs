@@ -12,6 +12,7 @@ use crate::config::targets::{
     BreakerConfig, FileConfig, HealthConfig, MergeConfig, Probe, RetryConfig, TargetAuth, TlsConfig,
 };
 use crate::config::tree::Value;
+use crate::otlp::status::code;
 use crate::units::{ByteSize, format_duration};
 
 pub(super) fn tls(section: &mut Section<'_>) -> TlsConfig {
@@ -115,25 +116,6 @@ pub(super) fn retry(section: &mut Section<'_>) -> RetryConfig {
     retry
 }
 
-const GRPC_CODES: [&str; 16] = [
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
 fn extra_retryable(section: &mut Section<'_>) -> Vec<String> {
     let mut statuses = Vec::new();
     for (place, word) in section.words("extra_retryable").unwrap_or_default() {
@@ -141,12 +123,12 @@ fn extra_retryable(section: &mut Section<'_>) -> Vec<String> {
         let grpc = word.to_ascii_uppercase();
         if http {
             statuses.push(word);
-        } else if GRPC_CODES.contains(&grpc.as_str()) {
+        } else if code::NAMES[1..].contains(&grpc.as_str()) {
             statuses.push(grpc);
         } else {
             let mistake = Mistake::new(place, format!("`{}.extra_retryable` names `{word}`", section.path.real));
             let mistake = mistake.expected("HTTP statuses such as 500, or gRPC codes such as INTERNAL");
-            let near = nearest(&word, GRPC_CODES);
+            let near = nearest(&word, code::NAMES);
             section.report.mistake(Mistake { hint: near.map(|near| format!("did you mean `{near}`?")), ..mistake });
         }
     }

@@ -1,39 +1,24 @@
 use super::*;
-use crate::config::{
-    BreakerConfig, EndpointError, HealthConfig, MergeConfig, NetworkConfig, Protocol, RetryConfig, TargetAuth,
-    TargetKind, TlsConfig,
-};
+use crate::config::{MergeConfig, NetworkConfig, Protocol, TargetAuth, TargetKind, TlsConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
 
 /// A network target with the documented defaults.
 pub(crate) fn config(name: &str) -> TargetConfig {
-    TargetConfig {
-        name: name.to_owned(),
-        kind: TargetKind::Network(NetworkConfig {
-            protocol: Protocol::OtlpGrpc,
-            endpoints: [(); 3].map(|()| "http://127.0.0.1:4317".to_owned()),
-            accepts: Vec::new(),
-            timeout: 10 * SECOND,
-            headers: Vec::new(),
-            auth: TargetAuth::default(),
-            proxy_url: None,
-            tls: TlsConfig::default(),
-            connections: 1,
-            merge: MergeConfig::default(),
-        }),
-        cluster: String::new(),
-        replay_to_primary: true,
-        retry: RetryConfig::default(),
-        health: HealthConfig::default(),
-        breaker: BreakerConfig::default(),
-        max_concurrency: 32,
-        throttle_patience: 120 * SECOND,
-        refusal_patience: 600 * SECOND,
-        on_endpoint_error: EndpointError::Hold,
-        strict_otlp: false,
-    }
+    let network = NetworkConfig {
+        protocol: Protocol::OtlpGrpc,
+        endpoints: [(); 3].map(|()| "http://127.0.0.1:4317".to_owned()),
+        accepts: Vec::new(),
+        timeout: 10 * SECOND,
+        headers: Vec::new(),
+        auth: TargetAuth::default(),
+        proxy_url: None,
+        tls: TlsConfig::default(),
+        connections: 1,
+        merge: MergeConfig::default(),
+    };
+    TargetConfig::new(name, TargetKind::Network(network))
 }
 
 fn state() -> (TargetState, Instant) {

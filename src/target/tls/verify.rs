@@ -8,74 +8,41 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-/// Takes any certificate (`insecure_skip_verify`). The handshake itself is still checked.
+/// Who may answer. The handshake itself is always checked.
 #[derive(Debug)]
-pub(super) struct Anyone(Arc<CryptoProvider>);
-
-impl Anyone {
-    pub(super) const fn new(provider: Arc<CryptoProvider>) -> Anyone {
-        Anyone(provider)
-    }
+pub(super) enum Peer {
+    /// Whoever has a certificate, whatever it says (`insecure_skip_verify`).
+    Anyone,
+    /// Whom the usual check finds to be of that name, and not of the one that was dialed (`server_name_override` over HTTP).
+    Named(ServerName<'static>, Arc<WebPkiServerVerifier>),
 }
 
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Verifies as usual, but for another name than the one that was dialed (`server_name_override` over HTTP).
+/// Checks that a server is the [`Peer`].
 #[derive(Debug)]
-pub(super) struct Renamed {
-    usual: Arc<WebPkiServerVerifier>,
-    name: ServerName<'static>,
+pub(super) struct Verifier {
+    provider: Arc<CryptoProvider>,
+    peer: Peer,
 }
 
-impl Renamed {
-    pub(super) const fn new(usual: Arc<WebPkiServerVerifier>, name: ServerName<'static>) -> Renamed {
-        Renamed { usual, name }
+impl Verifier {
+    pub(super) const fn new(provider: Arc<CryptoProvider>, peer: Peer) -> Verifier {
+        Verifier { provider, peer }
     }
 }
 
-impl ServerCertVerifier for Renamed {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        _dialed: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.usual.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+        match &self.peer {
+            Peer::Anyone => Ok(ServerCertVerified::assertion()),
+            Peer::Named(name, usual) => usual.verify_server_cert(end_entity, intermediates, name, ocsp_response, now),
+        }
     }
 
     fn verify_tls12_signature(
@@ -84,7 +51,7 @@ impl ServerCertVerifier for Renamed {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -93,10 +60,10 @@ impl ServerCertVerifier for Renamed {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.usual.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
