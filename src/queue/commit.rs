@@ -17,9 +17,7 @@ use super::shared::{Fuse, Shared};
 use super::store::{Engine, Family, keys};
 use crate::config::Durability;
 
-/// A group holds at most this many bytes of bodies, or one body: it bounds memory and the time until its OKs.
-const GROUP_BYTES: usize = 8 << 20;
-/// And this many batches.
+/// A group holds at most this many batches: it bounds the time until its OKs.
 const GROUP_BATCHES: usize = 256;
 /// What was written without a sync is synced this long after, so that a settle is synced within a second: what a power
 /// loss may bring back.
@@ -38,6 +36,8 @@ pub(super) struct Committer {
     pub losses: Losses,
     /// When the first write was made that is not synced.
     pub unsynced: Option<Instant>,
+    /// Bytes of bodies that a group holds at most, or one body.
+    pub group: usize,
 }
 
 impl Committer {
@@ -74,7 +74,7 @@ impl Committer {
                 *bytes += append.batch.body.len();
                 Some(*bytes)
             });
-            let fitting = sums.take(GROUP_BATCHES).take_while(|bytes| *bytes <= GROUP_BYTES).count();
+            let fitting = sums.take(GROUP_BATCHES).take_while(|bytes| *bytes <= self.group).count();
             let group: Vec<Append> = appends.drain(..fitting.max(1).min(appends.len())).collect();
             self.write(group, ends)?;
         }

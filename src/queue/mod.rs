@@ -19,11 +19,13 @@
 //! | `reader`, `recount` | reads from disk, off the runtime's threads |
 //! | `keeper`, `space` | quota, reclaim, age |
 //! | `open`, `directory` | open, recover, close, lock |
+//! | `memory/` | how much each part may hold, from the limit of the process |
 //! | `codec/`, `store/` | bytes on disk; the store, RocksDB named in one file |
 
 pub mod error;
 pub mod lease;
 pub mod ledger;
+pub mod memory;
 pub mod snapshot;
 
 mod clock;

@@ -16,18 +16,17 @@ use super::keeper::Keeper;
 use super::lanes::Lanes;
 use super::ledger::Ledger;
 use super::losses::Losses;
+use super::memory::Budget;
 use super::reader::{self, Errand};
 use super::recount::{read_books, read_intervals};
 use super::shared::Shared;
 use super::snapshot::StoreState;
 use super::space::Space;
-use super::store::rocks::{Rocks, Sizes};
+use super::store::rocks::Rocks;
 use super::store::{Engine, Family, keys};
 use crate::batch::Signal;
-use crate::config::{Durability, QueueConfig, QueueSize};
+use crate::config::{Durability, QueueConfig};
 
-/// Memory that the queue reckons with when `queue.memory_limit` says nothing: what a small pod has.
-const MEMORY: u64 = 256 << 20;
 /// What is left free on the volume beyond logs and memtables when `queue.reserve` says nothing.
 const RESERVE: u64 = 128 << 20;
 /// After an end without close under `interval` or `os`, sequence numbers go on this far ahead: some may have been given to
@@ -45,23 +44,29 @@ pub(super) struct Opened {
 pub(super) fn open(config: &QueueConfig) -> Result<Opened, OpenError> {
     let directory = Directory::take(&config.directory)?;
     let path = directory.store().to_owned();
-    let opened = Rocks::open(&path, sizes(config)).and_then(|engine| start(config, directory, Arc::new(engine)));
+    let budget = Budget::of(config);
+    let opened = Rocks::open(&path, &budget).and_then(|engine| start(config, &budget, directory, Arc::new(engine)));
     opened.map_err(|source| OpenError::Store { path, source })
 }
 
 /// Recovers what a store holds and starts the threads on it.
-pub(super) fn start(config: &QueueConfig, directory: Directory, engine: Arc<dyn Engine>) -> Result<Opened, StoreError> {
+pub(super) fn start(
+    config: &QueueConfig,
+    budget: &Budget,
+    directory: Directory,
+    engine: Arc<dyn Engine>,
+) -> Result<Opened, StoreError> {
     let Recovered { store, epoch, books, intervals, dead } = recover(engine.as_ref(), config.durability)?;
     let (errands, errands_in) = mpsc::channel();
     let lanes = Signal::ALL.map(|signal| {
         let index = signal.index();
-        Lanes::new(signal, config.signals[index].order, books[index], intervals[index].clone())
+        let order = config.signals[index].order;
+        Lanes::new(signal, order, books[index], intervals[index].clone(), budget.slice())
     });
-    let sizes = sizes(config);
-    let reserve = config.reserve.unwrap_or(sizes.wal + sizes.memtables as u64 + RESERVE);
+    let reserve = config.reserve.unwrap_or(budget.wal + budget.memtables + RESERVE);
     let space = Space::new(config.max_size, reserve);
     let shared =
-        Arc::new(Shared::new((store, epoch), lanes, space, errands, ring(config), config.dead_letters.max_size));
+        Arc::new(Shared::new((store, epoch), lanes, space, errands, budget.ring, config.dead_letters.max_size));
     shared.counts.dead_batches.store(dead.batches, Relaxed);
     shared.counts.dead_bytes.store(dead.bytes, Relaxed);
     let mut keeper = Keeper::new(Arc::clone(&engine), Arc::clone(&shared), directory.store().to_owned());
@@ -82,6 +87,7 @@ pub(super) fn start(config: &QueueConfig, directory: Directory, engine: Arc<dyn 
         dead,
         losses: Losses::default(),
         unsynced: None,
+        group: usize::try_from(budget.group).unwrap_or(usize::MAX),
     };
     let (ended, closed) = watch::channel(false);
     spawn("queue-commit", move || {
@@ -163,24 +169,4 @@ fn recover(engine: &dyn Engine, durability: Durability) -> Result<Recovered, Sto
     let clean = run == meta::Run::Closed;
     tracing::info!(epoch, queued, clean, "queue opened");
     Ok(Recovered { store, epoch, books, intervals, dead })
-}
-
-/// Shares of the memory that the queue may take: a quarter for memtables, a sixteenth for the ring. A small quota takes
-/// smaller logs, which count against it.
-fn sizes(config: &QueueConfig) -> Sizes {
-    let quota = match config.max_size {
-        QueueSize::Bytes(bytes) => bytes,
-        QueueSize::Share(_) => u64::MAX,
-    };
-    let wal = (quota / 8).clamp(8 << 20, 128 << 20);
-    let memtables = (memory(config) / 4).min(wal).clamp(8 << 20, 64 << 20) as usize;
-    Sizes { memtables, memtable: memtables / 4, wal }
-}
-
-fn ring(config: &QueueConfig) -> u64 {
-    (memory(config) / 16).clamp(1 << 20, 16 << 20)
-}
-
-fn memory(config: &QueueConfig) -> u64 {
-    config.memory_limit.unwrap_or(MEMORY)
 }

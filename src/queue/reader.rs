@@ -2,7 +2,7 @@
 //!
 //! Reads go in slices bounded in bytes; a recount advances a step at a time between them, so that neither holds the other.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::codec::{record, twin::Twin};
 use super::error::StoreError;
 use super::inbox::End;
-use super::lanes::{Held, Job, Origin, SLICE_BATCHES, SLICE_BYTES, Slice, Stored};
+use super::lanes::{Held, Job, Origin, SLICE_BATCHES, Slice, Stored};
 use super::letters;
 use super::recount::Recounting;
 use super::shared::{Fuse, Shared};
@@ -102,7 +102,7 @@ type Corrupt = (Key, Held, String, Bytes);
 
 /// Reads the index of a range until a slice is full, then the bodies: what is skipped costs no body.
 fn slice(engine: &dyn Engine, job: &Job) -> Result<(Slice, Vec<Corrupt>), StoreError> {
-    let (index, reached) = index(engine, job.signal, &job.range, &job.skip)?;
+    let (index, reached) = index(engine, job)?;
     let (mut found, mut corrupt) = (Vec::with_capacity(index.len()), Vec::new());
     for (key, twin) in index {
         match read_one(engine, job.signal, key) {
@@ -117,14 +117,10 @@ fn slice(engine: &dyn Engine, job: &Job) -> Result<(Slice, Vec<Corrupt>), StoreE
     Ok((Slice { found, reached }, corrupt))
 }
 
-fn index(
-    engine: &dyn Engine,
-    signal: Signal,
-    range: &Range<Key>,
-    skip: &[Key],
-) -> Result<(Vec<(Key, Twin)>, Key), StoreError> {
+fn index(engine: &dyn Engine, job: &Job) -> Result<(Vec<(Key, Twin)>, Key), StoreError> {
+    let Job { signal, range, skip, .. } = job;
     let (mut index, mut bytes, mut reached) = (Vec::new(), 0, range.end);
-    let (from, to) = (keys::of(signal, range.start), keys::of(signal, range.end));
+    let (from, to) = (keys::of(*signal, range.start), keys::of(*signal, range.end));
     let mut garbled = Ok(());
     engine.walk(Family::Index, from.as_ref(), to.as_ref(), &mut |key, value| {
         let Some((_, key)) = keys::parse(key) else {
@@ -136,7 +132,7 @@ fn index(
         match Twin::decode(value) {
             Ok(twin) => {
                 bytes += twin.weight;
-                if index.len() >= SLICE_BATCHES || (bytes > SLICE_BYTES && !index.is_empty()) {
+                if index.len() >= SLICE_BATCHES || (bytes > job.bytes && !index.is_empty()) {
                     reached = key;
                     return ControlFlow::Break(());
                 }

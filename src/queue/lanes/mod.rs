@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 pub(super) use pick::Step;
 pub(super) use ring::Stored;
-pub(super) use source::{Job, Origin, SLICE_BATCHES, SLICE_BYTES, Slice};
+pub(super) use source::{Job, Origin, SLICE_BATCHES, Slice};
 
 use self::ring::Ring;
 use self::source::Source;
@@ -98,8 +98,8 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// The lanes as a store leaves them: everything on disk, nothing leased.
-    pub(super) fn new(signal: Signal, order: Order, books: Ledger, intervals: Intervals) -> Lanes {
+    /// The lanes as a store leaves them: everything on disk, nothing leased. One read fetches `slice` bytes at most.
+    pub(super) fn new(signal: Signal, order: Order, books: Ledger, intervals: Intervals, slice: u64) -> Lanes {
         let end = Key::new(books.next_seq);
         let low = if books.queued_batches == 0 { end } else { Key::new(books.low) };
         Lanes {
@@ -108,8 +108,8 @@ impl Lanes {
             books,
             end,
             ring: Ring::default(),
-            scan: Source::new(low),
-            owed: Source::new(low),
+            scan: Source::new(low, slice),
+            owed: Source::new(low, slice),
             intervals,
             returned: BTreeMap::new(),
             leased: BTreeMap::new(),

@@ -148,7 +148,8 @@ impl Lanes {
         skip.extend(self.ending.range(range.clone()).map(|(key, _)| *key));
         skip.extend(self.returned.range(range.clone()).map(|(key, _)| *key));
         skip.sort_unstable();
+        let bytes = self.source(origin).slice;
         let generation = self.source(origin).begin(range.end);
-        Some(Job { signal: self.signal, origin, range, skip, generation })
+        Some(Job { signal: self.signal, origin, range, skip, bytes, generation })
     }
 }

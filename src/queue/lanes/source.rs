@@ -8,8 +8,6 @@ use tokio::time::Instant;
 use super::ring::Stored;
 use crate::batch::{Key, Signal};
 
-/// Bytes that one read fetches at most; a single larger batch is fetched alone.
-pub(in crate::queue) const SLICE_BYTES: u64 = 2 << 20;
 /// Batches that one read fetches at most.
 pub(in crate::queue) const SLICE_BATCHES: usize = 64;
 
@@ -31,6 +29,8 @@ pub(in crate::queue) struct Job {
     pub range: Range<Key>,
     /// Keys in there that are leased, returned or being settled, in rising order.
     pub skip: Vec<Key>,
+    /// Bytes to fetch at most; a single larger batch is fetched alone.
+    pub bytes: u64,
     /// Its result counts only while the source still has this generation.
     pub generation: u64,
 }
@@ -50,6 +50,8 @@ pub(super) struct Source {
     pub(super) cursor: Key,
     ahead: VecDeque<Stored>,
     ahead_bytes: u64,
+    /// Bytes that one read fetches at most.
+    pub(super) slice: u64,
     /// Where the read that is going on ends.
     reading: Option<Key>,
     generation: u64,
@@ -58,8 +60,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(cursor: Key) -> Source {
-        Source { cursor, ahead: VecDeque::new(), ahead_bytes: 0, reading: None, generation: 0, not_before: None }
+    pub(super) fn new(cursor: Key, slice: u64) -> Source {
+        Source { cursor, ahead: VecDeque::new(), ahead_bytes: 0, slice, reading: None, generation: 0, not_before: None }
     }
 
     /// Key of the next batch, if it was read already.
@@ -75,7 +77,7 @@ impl Source {
 
     /// Whether so little is left that the next read should begin.
     pub(super) fn runs_low(&self) -> bool {
-        self.reading.is_none() && self.ahead_bytes < SLICE_BYTES / 2 && self.ahead.len() < SLICE_BATCHES / 2
+        self.reading.is_none() && self.ahead_bytes < self.slice / 2 && self.ahead.len() < SLICE_BATCHES / 2
     }
 
     pub(super) fn is_reading(&self) -> bool {
@@ -140,7 +142,7 @@ mod tests {
     /// disregarded, and the next one begins at the lowest batch that nobody got.
     #[test]
     fn a_cursor_that_is_set_back_forgets_what_it_read_ahead() {
-        let mut source = Source::new(Key::new(1));
+        let mut source = Source::new(Key::new(1), 1 << 20);
         let generation = source.begin(Key::new(9));
         assert!(source.install(generation, slice(&[3, 5], 9)));
         let stale = source.begin(Key::new(20));
@@ -152,7 +154,7 @@ mod tests {
     /// Scenario: a batch becomes owed within the range that is being read. Guarantee: that range is read again.
     #[test]
     fn a_read_that_may_have_passed_a_batch_is_done_again() {
-        let mut source = Source::new(Key::new(1));
+        let mut source = Source::new(Key::new(1), 1 << 20);
         let stale = source.begin(Key::new(20));
         source.rewind(Key::new(7));
         assert!(!source.install(stale, slice(&[10], 20)));

@@ -12,24 +12,14 @@ use rocksdb::{
 use super::{Changes, Engine, Family, View, Visit, keys};
 use crate::batch::{Key, Signal};
 use crate::queue::error::StoreError;
+use crate::queue::memory::Budget;
 
-/// Blocks of index and keys kept in memory: enough for the part of the index that a drain walks through.
-const BLOCK_CACHE: usize = 8 << 20;
 /// A blob file dies once all records in it are settled, so it bounds what one held record pins.
 const BLOB_FILE: u64 = 64 << 20;
 /// Files that hold keys alone stay small, so that a compaction touches little.
 const KEY_FILE: u64 = 8 << 20;
-
-/// How much memory and disk RocksDB may take, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::queue) struct Sizes {
-    /// All memtables together.
-    pub memtables: usize,
-    /// One memtable.
-    pub memtable: usize,
-    /// All write-ahead logs together.
-    pub wal: u64,
-}
+/// As many memtables as make the whole of their share: one is filled while others are flushed.
+const MEMTABLES: u64 = 4;
 
 /// An open RocksDB.
 pub(in crate::queue) struct Rocks {
@@ -38,11 +28,11 @@ pub(in crate::queue) struct Rocks {
 
 impl Rocks {
     /// Opens the store in `path`, or makes one. Replays the write-ahead log: what was written is there again.
-    pub(in crate::queue) fn open(path: &Path, sizes: Sizes) -> Result<Rocks, StoreError> {
-        let cache = Cache::new_lru_cache(BLOCK_CACHE);
-        let families =
-            Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family, sizes, &cache)));
-        Ok(Rocks { db: DB::open_cf_descriptors(&database_options(sizes), path, families)? })
+    pub(in crate::queue) fn open(path: &Path, budget: &Budget) -> Result<Rocks, StoreError> {
+        let cache = Cache::new_lru_cache(bytes(budget.blocks));
+        let families = Family::ALL
+            .map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family, budget, &cache)));
+        Ok(Rocks { db: DB::open_cf_descriptors(&database_options(budget), path, families)? })
     }
 
     fn family(&self, family: Family) -> &ColumnFamily {
@@ -50,7 +40,7 @@ impl Rocks {
     }
 }
 
-fn database_options(sizes: Sizes) -> Options {
+fn database_options(budget: &Budget) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
@@ -61,8 +51,8 @@ fn database_options(sizes: Sizes) -> Options {
     options.set_enable_pipelined_write(false);
     options.set_unordered_write(false);
     options.set_recycle_log_file_num(0);
-    options.set_max_total_wal_size(sizes.wal);
-    options.set_db_write_buffer_size(sizes.memtables);
+    options.set_max_total_wal_size(budget.wal);
+    options.set_db_write_buffer_size(bytes(budget.memtables));
     options.set_max_background_jobs(2);
     options.set_max_open_files(512);
     options.set_skip_stats_update_on_db_open(true); // or opening takes as long as there are files
@@ -75,16 +65,16 @@ fn database_options(sizes: Sizes) -> Options {
     options
 }
 
-fn family_options(family: Family, sizes: Sizes, cache: &Cache) -> Options {
+fn family_options(family: Family, budget: &Budget, cache: &Cache) -> Options {
     let mut options = Options::default();
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
     table.set_format_version(6);
     options.set_block_based_table_factory(&table);
     options.set_compression_type(DBCompressionType::None); // bodies come compressed, keys are few
-    options.set_write_buffer_size(sizes.memtable);
+    options.set_write_buffer_size(bytes(budget.memtables / MEMTABLES));
     // One more than fit into all memtables' memory: with fewer, writes are slowed down while a flush is on its way.
-    options.set_max_write_buffer_number(5);
+    options.set_max_write_buffer_number(MEMTABLES as i32 + 1);
     options.set_target_file_size_base(KEY_FILE);
     options.set_level_zero_file_num_compaction_trigger(2);
     // A file of many deletions is compacted soon: that is what frees blob files.
@@ -98,6 +88,10 @@ fn family_options(family: Family, sizes: Sizes, cache: &Cache) -> Options {
         Family::Index | Family::Owed | Family::Meta => {}
     }
     options
+}
+
+fn bytes(share: u64) -> usize {
+    usize::try_from(share).unwrap_or(usize::MAX)
 }
 
 fn with_blobs(options: &mut Options) {

@@ -3,7 +3,8 @@
 use super::support::*;
 use crate::batch::Signal;
 use crate::config::{Durability, QueueConfig};
-use crate::queue::store::rocks::{Rocks, Sizes};
+use crate::queue::memory::Budget;
+use crate::queue::store::rocks::Rocks;
 use crate::queue::store::{Engine, Family};
 use crate::queue::{AppendError, Lane, OpenError, Queue, Settlement};
 
@@ -98,9 +99,8 @@ async fn a_corrupt_record_costs_one_batch() {
     }
     queue.close().await;
     {
-        let rocks =
-            Rocks::open(&directory.path().join("store"), Sizes { memtables: 1 << 20, memtable: 1 << 20, wal: 1 << 20 })
-                .unwrap();
+        let budget = Budget::of(&config(directory.path()));
+        let rocks = Rocks::open(&directory.path().join("store"), &budget).unwrap();
         let family = Family::Records(Signal::Logs);
         let mut value = crate::queue::store::View::get(&rocks, family, keys[1].encode().as_ref()).unwrap().unwrap();
         *value.last_mut().unwrap() ^= 1;

@@ -12,7 +12,8 @@ use crate::batch::{Batch, Encoding, Key, Signal};
 use crate::config::{Durability, QueueConfig};
 use crate::queue::directory::Directory;
 use crate::queue::error::StoreError;
-use crate::queue::store::rocks::{Rocks, Sizes};
+use crate::queue::memory::Budget;
+use crate::queue::store::rocks::Rocks;
 use crate::queue::store::{Changes, Engine, Family, View, Visit};
 use crate::queue::{Lane, Lease, Queue, Settlement, Taker, open};
 
@@ -135,11 +136,11 @@ impl Control {
 /// A queue on a watched store.
 pub(super) fn watched(config: &QueueConfig) -> (Queue, Arc<Control>) {
     let directory = Directory::take(&config.directory).unwrap();
-    let sizes = Sizes { memtables: 8 << 20, memtable: 2 << 20, wal: 16 << 20 };
-    let rocks = Rocks::open(directory.store(), sizes).unwrap();
+    let budget = Budget::of(config);
+    let rocks = Rocks::open(directory.store(), &budget).unwrap();
     let control = Arc::new(Control::default());
     let engine = Watched { rocks, control: Arc::clone(&control) };
-    (Queue::new(open::start(config, directory, Arc::new(engine)).unwrap()), control)
+    (Queue::new(open::start(config, &budget, directory, Arc::new(engine)).unwrap()), control)
 }
 
 impl View for Watched {
