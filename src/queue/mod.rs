@@ -28,6 +28,12 @@ pub mod ledger;
 pub mod memory;
 pub mod snapshot;
 
+/// A store in memory, to try the queue and what stands on it through crashes and losses of power. Part of the library, not of
+/// its tests alone, since tests of the whole gateway are crates of their own and see nothing else.
+pub mod simulation {
+    pub use super::store::memory::{Crash, Disk};
+}
+
 mod clock;
 mod codec;
 mod commit;
@@ -95,6 +101,11 @@ impl Queue {
     /// Sets the process's umask to 077: what lies in the queue is for this user alone.
     pub fn open(config: &QueueConfig) -> Result<Queue, OpenError> {
         open::open(config).map(Queue::new)
+    }
+
+    /// Opens a queue whose store is on a [`Disk`](simulation::Disk) in memory; of its directory it takes the lock alone.
+    pub fn open_in_memory(config: &QueueConfig, disk: &simulation::Disk) -> Result<Queue, OpenError> {
+        open::open_in_memory(config, disk).map(Queue::new)
     }
 
     fn new(opened: Opened) -> Queue {

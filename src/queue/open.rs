@@ -22,6 +22,7 @@ use super::recount::{read_books, read_intervals};
 use super::shared::Shared;
 use super::snapshot::StoreState;
 use super::space::Space;
+use super::store::memory::Disk;
 use super::store::rocks::Rocks;
 use super::store::{Engine, Family, keys};
 use crate::batch::Signal;
@@ -47,6 +48,13 @@ pub(super) fn open(config: &QueueConfig) -> Result<Opened, OpenError> {
     let budget = Budget::of(config);
     let opened = Rocks::open(&path, &budget).and_then(|engine| start(config, &budget, directory, Arc::new(engine)));
     opened.map_err(|source| OpenError::Store { path, source })
+}
+
+/// Takes the directory's lock and opens a store in memory.
+pub(super) fn open_in_memory(config: &QueueConfig, disk: &Disk) -> Result<Opened, OpenError> {
+    let directory = Directory::take(&config.directory)?;
+    let opened = start(config, &Budget::of(config), directory, Arc::new(disk.engine()));
+    opened.map_err(|source| OpenError::Store { path: config.directory.clone(), source })
 }
 
 /// Recovers what a store holds and starts the threads on it.

@@ -4,6 +4,7 @@
 //! [`View`] of one instant. It knows nothing of batches, ledgers or leases.
 
 pub(super) mod keys;
+pub(super) mod memory;
 pub(super) mod rocks;
 
 use std::ops::ControlFlow;
