@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`inflate`] | what is inside a compressed body, within a limit |
 //! | [`skim`] | whether protobuf bytes are a well-formed export request, and how many items it holds |
+//! | [`split`], [`merge`] | the same request in parts, and several as one |
 //! | [`json`] | the same request as OTLP/JSON, both ways |
 //! | [`malformed`] | what is wrong with a request, and where, in a sentence for its sender |
 //! | [`answer`], [`class`] | what a target answered, and what that means for the batch |
@@ -19,10 +20,12 @@ pub mod inflate;
 pub mod json;
 pub mod malformed;
 pub mod media;
+pub mod merge;
 pub mod response;
 #[cfg(test)]
 mod samples;
 mod schema;
 pub mod skim;
+pub mod split;
 pub mod status;
 mod wire;

@@ -71,6 +71,47 @@ impl Request {
         }
     }
 
+    /// Each item in a request of its own, encoded, with its metric, scope and resource.
+    pub(super) fn one_by_one(&self) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        match self {
+            Request::Traces(request) => {
+                for resource in &request.resource_spans {
+                    for scope in &resource.scope_spans {
+                        found.extend(scope.spans.iter().map(|span| {
+                            let scope = ScopeSpans { spans: vec![span.clone()], ..scope.clone() };
+                            let resource = ResourceSpans { scope_spans: vec![scope], ..resource.clone() };
+                            ExportTraceServiceRequest { resource_spans: vec![resource] }.encode_to_vec()
+                        }));
+                    }
+                }
+            }
+            Request::Metrics(request) => {
+                for resource in &request.resource_metrics {
+                    for scope in &resource.scope_metrics {
+                        found.extend(scope.metrics.iter().flat_map(point_by_point).map(|metric| {
+                            let scope = ScopeMetrics { metrics: vec![metric], ..scope.clone() };
+                            let resource = ResourceMetrics { scope_metrics: vec![scope], ..resource.clone() };
+                            ExportMetricsServiceRequest { resource_metrics: vec![resource] }.encode_to_vec()
+                        }));
+                    }
+                }
+            }
+            Request::Logs(request) => {
+                for resource in &request.resource_logs {
+                    for scope in &resource.scope_logs {
+                        found.extend(scope.log_records.iter().map(|record| {
+                            let scope = ScopeLogs { log_records: vec![record.clone()], ..scope.clone() };
+                            let resource = ResourceLogs { scope_logs: vec![scope], ..resource.clone() };
+                            ExportLogsServiceRequest { resource_logs: vec![resource] }.encode_to_vec()
+                        }));
+                    }
+                }
+            }
+        }
+        found
+    }
+
     /// Spans, data points or log records.
     pub(super) fn items(&self) -> usize {
         match self {
@@ -105,6 +146,38 @@ fn points(metric: &Metric) -> usize {
         Some(metric::Data::Histogram(data)) => data.data_points.len(),
         Some(metric::Data::ExponentialHistogram(data)) => data.data_points.len(),
         Some(metric::Data::Summary(data)) => data.data_points.len(),
+    }
+}
+
+/// A metric for each of its points.
+fn point_by_point(metric: &Metric) -> Vec<Metric> {
+    use metric::Data;
+    let with = |data: Data| Metric { data: Some(data), ..metric.clone() };
+    match &metric.data {
+        None => Vec::new(),
+        Some(Data::Gauge(data)) => {
+            let one = |point: &_| with(Data::Gauge(Gauge { data_points: vec![Clone::clone(point)] }));
+            data.data_points.iter().map(one).collect()
+        }
+        Some(Data::Sum(data)) => {
+            let one = |point: &_| with(Data::Sum(Sum { data_points: vec![Clone::clone(point)], ..*data }));
+            data.data_points.iter().map(one).collect()
+        }
+        Some(Data::Histogram(data)) => {
+            let one = |point: &_| with(Data::Histogram(Histogram { data_points: vec![Clone::clone(point)], ..*data }));
+            data.data_points.iter().map(one).collect()
+        }
+        Some(Data::ExponentialHistogram(data)) => {
+            let one = |point: &_| {
+                let data = ExponentialHistogram { data_points: vec![Clone::clone(point)], ..*data };
+                with(Data::ExponentialHistogram(data))
+            };
+            data.data_points.iter().map(one).collect()
+        }
+        Some(Data::Summary(data)) => {
+            let one = |point: &_| with(Data::Summary(Summary { data_points: vec![Clone::clone(point)] }));
+            data.data_points.iter().map(one).collect()
+        }
     }
 }
 
