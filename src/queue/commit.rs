@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::codec::meta;
-use super::error::StoreError;
+use super::command::Command;
+use super::error::{QueueError, StoreError};
 use super::group::Group;
-use super::inbox::{Append, End, Wake};
+use super::inbox::{Append, End, Wake, Work};
 use super::intervals::Intervals;
 use super::ledger::Ledger;
 use super::losses::Losses;
@@ -45,20 +46,48 @@ impl Committer {
     pub(super) fn run(&mut self) {
         let shared = Arc::clone(&self.shared);
         let _fuse = Fuse(&shared);
-        let (mut appends, mut ends) = (Vec::new(), Vec::new());
+        let mut work = Work::default();
         loop {
-            let wake = shared.inbox.fetch(&mut appends, &mut ends, self.sync_due());
+            let wake = shared.inbox.fetch(&mut work, self.sync_due());
             let outcome = match wake {
-                Wake::Work => self.write_all(&mut appends, &mut ends),
+                Wake::Work => self.work(&mut work),
                 Wake::Time => self.sync(),
                 Wake::Closing => break,
             };
             if let Err(error) = outcome {
-                appends.clear(); // whoever waits for one of these learns it from the closed channel
-                ends.clear();
+                work = Work::default(); // whoever waits for one of these learns it from the closed channel
                 shared.poison(&error);
             }
         }
+        for command in work.commands {
+            command.refuse(QueueError::Closed);
+        }
+    }
+
+    /// Writes all groups, then goes a step further with the command that is under way.
+    fn work(&mut self, work: &mut Work) -> Result<(), StoreError> {
+        self.write_all(&mut work.appends, &mut work.ends)?;
+        if let Some(command) = work.commands.pop_front()
+            && let Some(going_on) = self.carry_out(command)?
+        {
+            work.commands.push_front(going_on);
+        }
+        Ok(())
+    }
+
+    /// One step of a command, as one synced set of changes; the command again if it is not done.
+    fn carry_out(&mut self, command: Command) -> Result<Option<Command>, StoreError> {
+        match command {
+            Command::Drop { signal, below, reason, mut removed, reply } => {
+                let (step, done) = self.drop_some(signal, below, reason)?;
+                removed += step;
+                if !done {
+                    return Ok(Some(Command::Drop { signal, below, reason, removed, reply }));
+                }
+                let _ = reply.send(Ok(removed));
+            }
+        }
+        Ok(None)
     }
 
     /// Marks the store as closed with nothing outstanding. Not to be called after a failed write.

@@ -63,15 +63,27 @@ pub enum OpenError {
     },
 }
 
-/// Why a question to the queue has no answer.
+/// Why a question to the queue has no answer, or a wish was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// The queue is closed, or closing.
     #[error("the queue is closed")]
     Closed,
+    /// A write or fsync failed; nothing is changed until the store was opened anew.
+    #[error("the store failed and takes no writes")]
+    Poisoned,
     /// The store could not be read.
     #[error("the store could not be read")]
     Store(#[from] StoreError),
+}
+
+impl From<&AppendError> for QueueError {
+    fn from(error: &AppendError) -> QueueError {
+        match error {
+            AppendError::Poisoned => QueueError::Poisoned,
+            AppendError::Closing | AppendError::Full { .. } => QueueError::Closed,
+        }
+    }
 }
 
 /// The store's own words: RocksDB's message, or what did not decode.

@@ -12,6 +12,7 @@ use super::intervals::{Edit, Intervals};
 use super::lanes::{Held, Lanes, Stored};
 use super::ledger::Ledger;
 use super::losses::Losses;
+use super::removal::Removal;
 use super::shared::Shared;
 use super::store::{Changes, Family, keys};
 use crate::batch::{Batch, Key, Signal};
@@ -41,6 +42,8 @@ struct Part {
     edits: Vec<Edit>,
     settled_bytes: u64,
     staying: bool,
+    /// Everything below this was removed.
+    dropped_below: Option<Key>,
 }
 
 impl<'e> Group<'e> {
@@ -149,7 +152,11 @@ impl<'e> Group<'e> {
         let books = &mut self.committed.books[signal.index()];
         books.low = books.low.max(low.seq); // both bounds hold; one that an owed interval gives may be loose
         intervals.trim(Key::new(books.low), &mut part.edits);
-        for edit in &part.edits {
+        self.write_edits(signal);
+    }
+
+    fn write_edits(&mut self, signal: Signal) {
+        for edit in &self.committed.signals[signal.index()].edits {
             match edit {
                 Edit::Set(first, last) => {
                     self.changes.set(Family::Owed, keys::of(signal, *first).as_ref(), last.encode().as_ref());
@@ -157,6 +164,27 @@ impl<'e> Group<'e> {
                 Edit::Remove(first) => self.changes.delete(Family::Owed, keys::of(signal, *first).as_ref()),
             }
         }
+    }
+
+    /// Removes what lies below a key, as it was counted.
+    pub(super) fn remove(&mut self, removal: &Removal, intervals: &mut Intervals, losses: &mut Losses) {
+        let Removal { signal, below, reason, removed } = *removal;
+        let part = &mut self.committed.signals[signal.index()];
+        part.touched = true;
+        part.dropped_below = Some(below);
+        part.settled_bytes += removed.bytes;
+        intervals.cut(below, &mut part.edits);
+        let books = &mut self.committed.books[signal.index()];
+        losses.dropped_many(books, signal, reason, removed.batches, removed.items);
+        books.queued -= removed.items;
+        books.queued_batches -= removed.batches;
+        books.queued_bytes -= removed.bytes;
+        books.owed -= removed.owed;
+        let from = Key::new(books.low);
+        books.low = books.low.max(below.seq);
+        self.changes.take_range(Family::Records(signal), from.encode().as_ref(), below.encode().as_ref());
+        self.changes.take_range(Family::Index, keys::of(signal, from).as_ref(), keys::of(signal, below).as_ref());
+        self.write_edits(signal);
     }
 
     /// Writes it all, with the books of every signal that it touched.
@@ -181,11 +209,14 @@ impl Committed {
             if !part.touched {
                 continue;
             }
-            let leasable = !part.stored.is_empty() || part.staying;
+            let leasable = !part.stored.is_empty() || part.staying || part.dropped_below.is_some();
             shared.counts.settled_bytes[signal.index()].add(part.settled_bytes);
             let mut lanes = shared.lanes(signal);
             lanes.books = self.books[signal.index()];
             lanes.apply(&part.edits);
+            if let Some(below) = part.dropped_below {
+                shared.ring_bytes.fetch_sub(lanes.drop_below(below), Relaxed);
+            }
             for key in part.ended {
                 lanes.end_settle(key);
             }

@@ -2,12 +2,14 @@
 //!
 //! While the thread writes, others only push: it is woken when it sleeps, never otherwise.
 
+use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::command::Command;
 use super::error::AppendError;
 use super::ledger::{DeadReason, DropReason};
 use crate::batch::{Batch, Key, Signal};
@@ -64,6 +66,15 @@ pub(super) enum Wake {
     Closing,
 }
 
+/// What the committing thread has fetched and is to do.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pub appends: Vec<Append>,
+    pub ends: Vec<End>,
+    /// The first is under way.
+    pub commands: VecDeque<Command>,
+}
+
 #[derive(Debug)]
 pub(super) struct Inbox {
     waiting: Mutex<Waiting>,
@@ -74,6 +85,7 @@ pub(super) struct Inbox {
 struct Waiting {
     appends: Vec<Append>,
     ends: Vec<End>,
+    commands: Vec<Command>,
     first_end: Option<Instant>,
     asleep: bool,
     /// Why nothing is taken any more.
@@ -112,6 +124,18 @@ impl Inbox {
         }
     }
 
+    /// Hands in a command. Refused with an error once the inbox is closed.
+    pub(super) fn command(&self, command: Command) {
+        let mut waiting = self.lock();
+        if let Some(error) = &waiting.closed {
+            let error = error.into();
+            drop(waiting);
+            return command.refuse(error);
+        }
+        waiting.commands.push(command);
+        self.wake_if_asleep(waiting);
+    }
+
     /// Takes nothing from now on. What was handed in before is still written; then the committing thread ends.
     pub(super) fn close(&self) {
         let mut waiting = self.lock();
@@ -126,24 +150,31 @@ impl Inbox {
         waiting.closed = Some(error.clone());
         waiting.ends.clear();
         let appends = std::mem::take(&mut waiting.appends);
+        let commands = std::mem::take(&mut waiting.commands);
         drop(waiting);
+        for command in commands {
+            command.refuse(error.into());
+        }
         for append in appends {
             let _ = append.done.send(Err(error.clone()));
         }
     }
 
-    /// For the committing thread: sleeps until there is something to do, and fetches it into two empty vectors.
-    /// Settles alone are let lie until they are due, so that they can ride on a batch.
-    pub(super) fn fetch(&self, appends: &mut Vec<Append>, ends: &mut Vec<End>, until: Option<Instant>) -> Wake {
+    /// For the committing thread: sleeps until there is something to do, and fetches it. There are no appends and no ends
+    /// left in `work`; a command that is under way may be. Settles alone are let lie until they are due, so that they can
+    /// ride on a batch.
+    pub(super) fn fetch(&self, work: &mut Work, until: Option<Instant>) -> Wake {
         let mut waiting = self.lock();
         loop {
             let over = waiting.over;
             let due = waiting.first_end.map(|first| first + SETTLE_WITHIN).filter(|_| !waiting.ends.is_empty());
             let now = Instant::now();
             let ends_due = waiting.ends.len() >= SETTLES_AT_ONCE || due.is_some_and(|due| due <= now) || over;
-            if !waiting.appends.is_empty() || (ends_due && !waiting.ends.is_empty()) {
-                std::mem::swap(&mut waiting.appends, appends);
-                std::mem::swap(&mut waiting.ends, ends);
+            work.commands.extend(waiting.commands.drain(..));
+            let commanded = !work.commands.is_empty() && !over;
+            if !waiting.appends.is_empty() || (ends_due && !waiting.ends.is_empty()) || commanded {
+                std::mem::swap(&mut waiting.appends, &mut work.appends);
+                std::mem::swap(&mut waiting.ends, &mut work.ends);
                 waiting.first_end = None;
                 return Wake::Work;
             }
@@ -187,6 +218,6 @@ impl Inbox {
     /// Whether it wrote everything, too, and sleeps.
     pub(super) fn is_idle(&self) -> bool {
         let waiting = self.lock();
-        waiting.appends.is_empty() && waiting.ends.is_empty() && waiting.asleep
+        waiting.appends.is_empty() && waiting.ends.is_empty() && waiting.commands.is_empty() && waiting.asleep
     }
 }

@@ -77,6 +77,18 @@ impl Intervals {
         }
     }
 
+    /// Forgets what lies below a key; an interval that reaches over it begins there.
+    pub(super) fn cut(&mut self, below: Key, edits: &mut Vec<Edit>) {
+        self.trim(below, edits);
+        if let Some((first, last)) = self.0.first_key_value().map(|(first, last)| (*first, *last))
+            && first < below
+        {
+            self.0.remove(&first);
+            self.0.insert(below, last);
+            edits.extend([Edit::Remove(first), Edit::Set(below, last)]);
+        }
+    }
+
     /// Whether a key lies in one of them.
     pub(super) fn contains(&self, key: Key) -> bool {
         self.0.range(..=key).next_back().is_some_and(|(_, last)| *last >= key)

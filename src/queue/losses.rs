@@ -24,25 +24,32 @@ impl Losses {
     /// Counts a batch as moved to the dead letters.
     pub(super) fn dead(&mut self, books: &mut Ledger, signal: Signal, reason: DeadReason, items: u64) {
         books.dead[reason as usize] += items;
-        self.note(signal, reason as usize, reason.as_str(), "batches moved to the dead letters", items);
+        self.note(signal, reason as usize, [reason.as_str(), "batches moved to the dead letters"], 1, items);
     }
 
     /// Counts a batch as removed undelivered.
     pub(super) fn dropped(&mut self, books: &mut Ledger, signal: Signal, reason: DropReason, items: u64) {
-        books.dropped[reason as usize] += items;
-        self.note(
-            signal,
-            DeadReason::ALL.len() + reason as usize,
-            reason.as_str(),
-            "batches dropped undelivered",
-            items,
-        );
+        self.dropped_many(books, signal, reason, 1, items);
     }
 
-    fn note(&mut self, signal: Signal, kind: usize, reason: &str, what: &str, items: u64) {
+    /// Counts batches as removed undelivered.
+    pub(super) fn dropped_many(
+        &mut self,
+        books: &mut Ledger,
+        signal: Signal,
+        reason: DropReason,
+        batches: u64,
+        items: u64,
+    ) {
+        books.dropped[reason as usize] += items;
+        let kind = DeadReason::ALL.len() + reason as usize;
+        self.note(signal, kind, [reason.as_str(), "batches dropped undelivered"], batches, items);
+    }
+
+    fn note(&mut self, signal: Signal, kind: usize, [reason, what]: [&str; 2], batches: u64, items: u64) {
         let loss = &mut self.0[signal.index()][kind];
         loss.items += items;
-        loss.batches += 1;
+        loss.batches += batches;
         if loss.said.is_none_or(|said| said.elapsed() >= LOG_EVERY) {
             tracing::warn!(%signal, reason, batches = loss.batches, items = loss.items, "{what}");
             *loss = Loss { said: Some(Instant::now()), ..Loss::default() };

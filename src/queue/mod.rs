@@ -14,7 +14,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `lease`, `ledger`, `snapshot`, `error` | what others say to the queue and hear from it |
-//! | `inbox`, `commit`, `group` | the committing thread, the only writer; a group is one set of changes |
+//! | `inbox`, `commit`, `group`, `command`, `removal` | the committing thread, the only writer; a group is one set of changes |
 //! | `lanes/` | where each batch stands, and who is next |
 //! | `reader`, `recount` | reads from disk, off the runtime's threads |
 //! | `keeper`, `space` | quota, reclaim, age |
@@ -36,6 +36,7 @@ pub mod simulation {
 
 mod clock;
 mod codec;
+mod command;
 mod commit;
 mod directory;
 mod group;
@@ -48,6 +49,7 @@ mod losses;
 mod open;
 mod reader;
 mod recount;
+mod removal;
 mod shared;
 mod space;
 mod store;
@@ -59,12 +61,15 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+pub use command::Removed;
 pub use error::{AppendError, OpenError, QueueError, StoreError};
 pub use lease::{Lane, Lease, Pending, Settlement, Taker, Verdict};
 
+use self::command::Command;
 use self::inbox::{Append, End, How};
 use self::lanes::{Grant, Held, Stored};
 use self::lease::Ticket;
+use self::ledger::DropReason;
 use self::open::Opened;
 use self::reader::{Errand, Missing};
 use self::shared::Shared;
@@ -294,6 +299,14 @@ impl Queue {
         let (reply, outcome) = oneshot::channel();
         self.send(Some(Errand::Recount(reply)));
         Ok(outcome.await.map_err(|_| QueueError::Closed)??)
+    }
+
+    /// Removes all batches of a signal below a key, leased and owed ones included, in synced steps. A settle of one of them
+    /// that is still to come changes nothing.
+    pub async fn drop_below(&self, signal: Signal, below: Key, reason: DropReason) -> Result<Removed, QueueError> {
+        let (reply, outcome) = oneshot::channel();
+        self.shared.inbox.command(Command::Drop { signal, below, reason, removed: Removed::default(), reply });
+        outcome.await.unwrap_or(Err(QueueError::Poisoned)) // the committing thread answers unless a write failed
     }
 
     /// Writes and syncs outstanding settles, closes the store and releases the lock. Later calls find it closed.

@@ -56,6 +56,8 @@ impl Held {
 struct Leased {
     held: Held,
     number: u64,
+    /// It ended as owed, which is not written yet.
+    becoming_owed: bool,
 }
 
 #[derive(Debug)]
@@ -145,7 +147,8 @@ impl Lanes {
 
     /// Notes that a lease ended as owed, ahead of [`begin_settle`](Lanes::begin_settle).
     pub(super) fn becomes_owed(&mut self, key: Key, number: u64) {
-        if self.leased.get(&key).is_some_and(|leased| leased.number == number) {
+        if let Some(leased) = self.leased.get_mut(&key).filter(|leased| leased.number == number) {
+            leased.becoming_owed = true;
             self.becoming_owed += 1;
         }
     }
@@ -164,6 +167,27 @@ impl Lanes {
             self.becoming_owed -= 1;
             self.owed.rewind(key);
         }
+    }
+
+    /// Forgets what lies below a key, wherever it stands; leases of it are not current any more. Called once it was removed
+    /// from disk, with the books and intervals that are left. Bytes that the ring lost.
+    pub(super) fn drop_below(&mut self, below: Key) -> u64 {
+        let mut bytes = 0;
+        while self.ring.front().is_some_and(|front| front < below)
+            && let Some(stored) = self.ring.pop()
+        {
+            bytes += stored.batch.weight() as u64;
+        }
+        self.scan.drop_below(below);
+        self.owed.drop_below(below);
+        self.returned = self.returned.split_off(&below);
+        let kept = self.leased.split_off(&below);
+        for leased in std::mem::replace(&mut self.leased, kept).into_values() {
+            self.leased_bytes -= leased.held.weight;
+            self.leased_items -= u64::from(leased.held.items);
+            self.becoming_owed -= usize::from(leased.becoming_owed);
+        }
+        bytes
     }
 
     /// Follows the committing thread's edits of the owed intervals, once they were written.
@@ -279,7 +303,7 @@ impl Lanes {
         self.next_number += 1;
         self.leased_bytes += held.weight;
         self.leased_items += u64::from(held.items);
-        self.leased.insert(key, Leased { held, number });
+        self.leased.insert(key, Leased { held, number, becoming_owed: false });
         number
     }
 

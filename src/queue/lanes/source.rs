@@ -110,6 +110,19 @@ impl Source {
         }
     }
 
+    /// Forgets what lies below a key, and disregards a read that may find some of it.
+    pub(super) fn drop_below(&mut self, below: Key) {
+        while self.front().is_some_and(|front| front < below) {
+            self.pop();
+        }
+        if self.cursor < below {
+            self.cursor = below;
+            if self.reading.take().is_some() {
+                self.generation += 1;
+            }
+        }
+    }
+
     /// Makes sure that a key which just became readable here is read (again): sets the cursor back to it, and disregards a
     /// read that is going on and may have passed it.
     pub(super) fn rewind(&mut self, key: Key) {

@@ -277,6 +277,14 @@ impl Changes for MemoryChanges<'_> {
         self.changes.push(Change::Take(place(family, key)));
     }
 
+    /// One that was put in this very set of changes stays.
+    fn take_range(&mut self, family: Family, from: &[u8], to: &[u8]) {
+        if let Ok(platter) = self.memory.alive() {
+            let keys = platter.readable.range(family, from, to).into_iter().map(|(key, _)| key);
+            self.changes.extend(keys.map(|key| Change::Take(place(family, &key))));
+        }
+    }
+
     fn set(&mut self, family: Family, key: &[u8], value: &[u8]) {
         self.changes.push(Change::Set(place(family, key), Bytes::copy_from_slice(value)));
     }

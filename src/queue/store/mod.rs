@@ -76,6 +76,9 @@ pub(super) trait Changes {
     /// Removes a key that was [`put`](Changes::put) exactly once. Never to be mixed with [`delete`](Changes::delete).
     fn take(&mut self, family: Family, key: &[u8]);
 
+    /// Removes the keys in `from..to`, each of which was [`put`](Changes::put) once at most, taken or not.
+    fn take_range(&mut self, family: Family, from: &[u8], to: &[u8]);
+
     /// Writes a key that is written again and again.
     fn set(&mut self, family: Family, key: &[u8], value: &[u8]);
 

@@ -176,6 +176,12 @@ impl Changes for RocksChanges<'_> {
         self.batch.single_delete_cf(self.rocks.family(family), key);
     }
 
+    /// A range may go over keys that are or were single-deleted: what RocksDB forbids for those is an ordinary delete or a
+    /// second put, and each key lives once.
+    fn take_range(&mut self, family: Family, from: &[u8], to: &[u8]) {
+        self.batch.delete_range_cf(self.rocks.family(family), from, to);
+    }
+
     fn set(&mut self, family: Family, key: &[u8], value: &[u8]) {
         self.batch.put_cf(self.rocks.family(family), key, value);
     }

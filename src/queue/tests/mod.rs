@@ -5,6 +5,7 @@ mod model;
 mod order;
 mod owed;
 mod promises;
+mod removal;
 mod restart;
 mod space;
 mod support;

@@ -186,6 +186,10 @@ impl Changes for WatchedChanges<'_> {
         self.inner.take(family, key);
     }
 
+    fn take_range(&mut self, family: Family, from: &[u8], to: &[u8]) {
+        self.inner.take_range(family, from, to);
+    }
+
     fn set(&mut self, family: Family, key: &[u8], value: &[u8]) {
         self.inner.set(family, key, value);
     }

@@ -1,0 +1,59 @@
+//! What is asked of the committing thread beside appends and settles: changes that somebody waits for.
+//!
+//! A command is carried out between groups, in steps that take some milliseconds each, so that it does not hold up the
+//! intake. Each step is one synced set of changes after which the books balance; a command that is cut off by the end of
+//! the process has done a part of its work and nothing by halves.
+
+use tokio::sync::oneshot;
+
+use super::error::QueueError;
+use super::ledger::DropReason;
+use crate::batch::{Key, Signal};
+
+/// Where the outcome goes. Dropped without a word, it says that the store failed or is closing.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, QueueError>>;
+
+/// A change that somebody waits for.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Removes all batches of a signal below a key, leased and owed ones included.
+    Drop {
+        signal: Signal,
+        below: Key,
+        reason: DropReason,
+        /// What was removed so far.
+        removed: Removed,
+        reply: Reply<Removed>,
+    },
+}
+
+impl Command {
+    /// Tells the one who waits that nothing, or nothing more, is done.
+    pub(super) fn refuse(self, error: QueueError) {
+        match self {
+            Command::Drop { reply, .. } => drop(reply.send(Err(error))),
+        }
+    }
+}
+
+/// What was removed, counted from the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Removed {
+    /// Batches.
+    pub batches: u64,
+    /// Items in them.
+    pub items: u64,
+    /// Bytes of their bodies and kept headers.
+    pub bytes: u64,
+    /// Items of those that a fallback had already.
+    pub owed: u64,
+}
+
+impl std::ops::AddAssign for Removed {
+    fn add_assign(&mut self, other: Removed) {
+        self.batches += other.batches;
+        self.items += other.items;
+        self.bytes += other.bytes;
+        self.owed += other.owed;
+    }
+}
