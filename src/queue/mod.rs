@@ -20,6 +20,7 @@
 //! | `keeper`, `space` | quota, reclaim, age |
 //! | `open`, `directory` | open, recover, close, lock |
 //! | `memory/` | how much each part may hold, from the limit of the process |
+//! | `salvage/` | damaged files: found out, mended, accounted for |
 //! | `codec/`, `store/` | bytes on disk; the store, RocksDB named in one file |
 
 pub mod error;
@@ -50,6 +51,7 @@ mod open;
 mod reader;
 mod recount;
 mod removal;
+mod salvage;
 mod shared;
 mod space;
 mod store;
