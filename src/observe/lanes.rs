@@ -15,7 +15,7 @@ pub struct Amount {
     pub bytes: u64,
 }
 
-/// The three places of what is queued. Together they are all of it.
+/// The places of what is queued. Together they are all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Lanes {
     /// Just committed, in memory.
@@ -24,6 +24,8 @@ pub struct Lanes {
     pub backlog: Amount,
     /// Out for delivery.
     pub leased: Amount,
+    /// Suspects, out of the line: tried alone, now and then.
+    pub parked: Amount,
 }
 
 impl Lanes {
@@ -31,12 +33,14 @@ impl Lanes {
     pub fn of(depth: &Depth) -> Lanes {
         let fresh = Amount { batches: depth.fresh_batches, items: depth.fresh_items, bytes: depth.fresh_bytes };
         let leased = Amount { batches: depth.leased_batches, items: depth.leased_items, bytes: depth.leased_bytes };
-        let rest = |all: u64, fresh: u64, leased: u64| all.saturating_sub(fresh).saturating_sub(leased);
+        let books = &depth.books;
+        let parked = Amount { batches: books.parked_batches, items: books.parked, bytes: books.parked_bytes };
+        let rest = |all: u64, others: [u64; 3]| others.into_iter().fold(all, u64::saturating_sub);
         let backlog = Amount {
-            batches: rest(depth.books.queued_batches, fresh.batches, leased.batches),
-            items: rest(depth.books.queued, fresh.items, leased.items),
-            bytes: rest(depth.books.queued_bytes, fresh.bytes, leased.bytes),
+            batches: rest(books.queued_batches, [fresh.batches, leased.batches, parked.batches]),
+            items: rest(books.queued, [fresh.items, leased.items, parked.items]),
+            bytes: rest(books.queued_bytes, [fresh.bytes, leased.bytes, parked.bytes]),
         };
-        Lanes { fresh, backlog, leased }
+        Lanes { fresh, backlog, leased, parked }
     }
 }

@@ -39,6 +39,7 @@ struct Part {
     touched: bool,
     stored: Vec<Stored>,
     ended: Vec<Key>,
+    parked: Vec<(Key, Held)>,
     edits: Vec<Edit>,
     settled_bytes: u64,
     staying: bool,
@@ -57,20 +58,26 @@ impl<'e> Group<'e> {
     pub(super) fn append(&mut self, batch: Batch, crc: u32, epoch: u32) -> Key {
         let signal = batch.signal;
         let books = &mut self.committed.books[signal.index()];
-        let (key, weight) = (Key::new(books.next_seq), batch.weight() as u64);
-        let twin = Twin { items: batch.items, weight, received_at_ms: batch.received_at_ms, crc };
-        record::encode(&batch, epoch, crc, &mut self.head);
-        self.changes.put(Family::Records(signal), key.encode().as_ref(), &self.head, &batch.body);
-        self.changes.put(Family::Index, keys::of(signal, key).as_ref(), &twin.encode(), &[]);
+        let key = Key::new(books.next_seq);
         books.next_seq += 1;
         books.accepted += u64::from(batch.items);
-        books.queued += u64::from(batch.items);
-        books.queued_batches += 1;
-        books.queued_bytes += weight;
+        self.put(key, &batch, crc, epoch);
         let part = &mut self.committed.signals[signal.index()];
         part.touched = true;
         part.stored.push(Stored { key, epoch, batch });
         key
+    }
+
+    /// Writes record and twin of a batch that is queued now.
+    fn put(&mut self, key: Key, batch: &Batch, crc: u32, epoch: u32) {
+        let signal = batch.signal;
+        record::encode(batch, epoch, crc, &mut self.head);
+        self.changes.put(Family::Records(signal), key.encode().as_ref(), &self.head, &batch.body);
+        self.changes.put(Family::Index, keys::of(signal, key).as_ref(), &Twin::of(batch, crc).encode(), &[]);
+        let books = &mut self.committed.books[signal.index()];
+        books.queued += u64::from(batch.items);
+        books.queued_batches += 1;
+        books.queued_bytes += batch.weight() as u64;
     }
 
     /// Adds settles. Those of leases that are no longer current are counted and left out.
@@ -88,14 +95,17 @@ impl<'e> Group<'e> {
             if ends.iter().any(|end| end.signal == signal) {
                 let mut lanes = shared.lanes(signal);
                 let current = ends.iter().filter(|end| end.signal == signal).filter_map(|end| {
-                    let stays = matches!(end.how, How::Owed);
-                    let held = lanes.begin_settle(end.key, end.number, stays);
+                    let held = lanes.begin_settle(end.key, end.number, end.how.fate());
                     shared.counts.late.add(u64::from(held.is_none()));
-                    Some((end, held?))
+                    let held = held?;
+                    if let How::Split(parts) = &end.how {
+                        lanes.begin_parts(parts.iter().map(|(key, batch, _)| (*key, Held::of(batch, held.owed))));
+                    }
+                    Some((end, held))
                 });
                 let current: Vec<_> = current.collect();
                 for (end, held) in &current {
-                    self.end(end, *held, losses);
+                    self.end(end, *held, shared.epoch, losses);
                 }
                 self.keep_intervals(signal, &current, &mut lanes, &mut intervals[signal.index()]);
             }
@@ -103,7 +113,7 @@ impl<'e> Group<'e> {
         ends.clear();
     }
 
-    fn end(&mut self, end: &End, held: Held, losses: &mut Losses) {
+    fn end(&mut self, end: &End, held: Held, epoch: u32, losses: &mut Losses) {
         let (signal, key, items) = (end.signal, end.key, u64::from(held.items));
         let part = &mut self.committed.signals[signal.index()];
         part.touched = true;
@@ -128,23 +138,63 @@ impl<'e> Group<'e> {
                 self.changes.set(Family::Meta, keys::DEAD, &self.committed.dead.encode());
             }
             How::Dropped(reason) => losses.dropped(books, signal, *reason, items),
+            How::Split(parts) => {
+                part.staying = true;
+                part.ended.extend(parts.iter().map(|(key, ..)| *key));
+                books.owed += if held.owed { items } else { 0 };
+                for (key, batch, crc) in parts {
+                    self.put(*key, batch, *crc, epoch);
+                }
+            }
+            How::Park { head, body, entry } => {
+                part.parked.push((key, held));
+                books.parked += items;
+                books.parked_batches += 1;
+                books.parked_bytes += held.weight;
+                self.changes.put(Family::Parked, keys::of(signal, key).as_ref(), head, body);
+                self.changes.put(Family::Index, keys::parked(signal, key).as_ref(), &entry.encode(), &[]);
+                self.take(signal, key, held);
+                return;
+            }
         }
+        let books = &mut self.committed.books[signal.index()];
         books.queued -= items;
         books.queued_batches -= 1;
         books.queued_bytes -= held.weight;
         books.owed -= if held.owed { items } else { 0 };
-        part.settled_bytes += held.weight;
-        self.changes.take(Family::Records(signal), key.encode().as_ref());
-        self.changes.take(Family::Index, keys::of(signal, key).as_ref());
+        if held.parked {
+            books.parked -= items;
+            books.parked_batches -= 1;
+            books.parked_bytes -= held.weight;
+        }
+        self.take(signal, key, held);
+    }
+
+    /// Removes record and twin.
+    fn take(&mut self, signal: Signal, key: Key, held: Held) {
+        self.committed.signals[signal.index()].settled_bytes += held.weight;
+        if held.parked {
+            self.changes.take(Family::Parked, keys::of(signal, key).as_ref());
+            self.changes.take(Family::Index, keys::parked(signal, key).as_ref());
+        } else {
+            self.changes.take(Family::Records(signal), key.encode().as_ref());
+            self.changes.take(Family::Index, keys::of(signal, key).as_ref());
+        }
     }
 
     /// Owed intervals and the low position follow what ended.
     fn keep_intervals(&mut self, signal: Signal, ended: &[(&End, Held)], lanes: &mut Lanes, intervals: &mut Intervals) {
         let part = &mut self.committed.signals[signal.index()];
         let empty = |after: Key, before: Key| lanes.is_empty_between(after, before);
-        for (end, _) in ended {
-            match end.how {
+        for (end, held) in ended {
+            match &end.how {
                 How::Owed => intervals.insert(end.key, empty, &mut part.edits),
+                How::Split(parts) => {
+                    if let Some((last, ..)) = parts.last().filter(|_| held.owed) {
+                        intervals.extend(end.key, *last, &mut part.edits);
+                    }
+                }
+                _ if held.parked => {}
                 _ => intervals.bridge(end.key, empty, &mut part.edits),
             }
         }
@@ -219,6 +269,9 @@ impl Committed {
             }
             for key in part.ended {
                 lanes.end_settle(key);
+            }
+            for (key, held) in part.parked {
+                lanes.park(key, held);
             }
             for stored in part.stored {
                 // Counted before it can be leased, and so be taken off the count again.

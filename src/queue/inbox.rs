@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::codec::parked::Parked;
 use super::command::Command;
 use super::error::AppendError;
+use super::lanes::Fate;
 use super::ledger::{DeadReason, DropReason};
 use crate::batch::{Batch, Key, Signal};
 
@@ -53,6 +55,27 @@ pub(super) enum How {
         body: Bytes,
     },
     Dropped(DropReason),
+    /// Parts take its place: each with its key and the CRC32C of its body, in order.
+    Split(Vec<(Key, Batch, u32)>),
+    /// It is put out of the line.
+    Park {
+        /// Its record's header.
+        head: Vec<u8>,
+        body: Bytes,
+        /// What the index will say of it.
+        entry: Parked,
+    },
+}
+
+impl How {
+    /// What it means to those behind it.
+    pub(super) fn fate(&self) -> Fate {
+        match self {
+            How::Owed => Fate::BecomesOwed,
+            How::Split(_) => Fate::Splits,
+            How::Delivered { .. } | How::Dead { .. } | How::Dropped(_) | How::Park { .. } => Fate::Goes,
+        }
+    }
 }
 
 /// What made the committing thread go on.
@@ -110,16 +133,21 @@ impl Inbox {
         Ok(())
     }
 
-    /// Hands in a settle. Once the inbox is closed it is lost: the batch is delivered again after the next open.
-    pub(super) fn end(&self, end: End) {
+    /// Hands in settles, which are written together. Once the inbox is closed they are lost: the batches are delivered again
+    /// after the next open.
+    pub(super) fn end(&self, ends: impl IntoIterator<Item = End>) {
         let mut waiting = self.lock();
         if waiting.closed.is_some() {
             return;
         }
-        waiting.ends.push(end);
+        let before = waiting.ends.len();
+        waiting.ends.extend(ends);
         let count = waiting.ends.len();
+        if count == before {
+            return;
+        }
         waiting.first_end.get_or_insert_with(Instant::now);
-        if count == 1 || count >= SETTLES_AT_ONCE {
+        if before == 0 || count >= SETTLES_AT_ONCE {
             self.wake_if_asleep(waiting);
         }
     }

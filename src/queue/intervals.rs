@@ -67,6 +67,16 @@ impl Intervals {
         }
     }
 
+    /// Parts up to `last` took the place of a key that lies in an interval: they lie in it, too.
+    pub(super) fn extend(&mut self, key: Key, last: Key, edits: &mut Vec<Edit>) {
+        if let Some((first, end)) = self.0.range_mut(..=key).next_back()
+            && *end < last
+        {
+            *end = last;
+            edits.push(Edit::Set(*first, last));
+        }
+    }
+
     /// Forgets the intervals that end below a key.
     pub(super) fn trim(&mut self, low: Key, edits: &mut Vec<Edit>) {
         while let Some(entry) = self.0.first_entry()
@@ -98,11 +108,6 @@ impl Intervals {
     pub(super) fn at_or_after(&self, key: Key) -> Option<(Key, Key)> {
         let here = self.0.range(..=key).next_back().filter(|(_, last)| **last >= key);
         here.or_else(|| self.0.range(key..).next()).map(|(first, last)| (*first, *last))
-    }
-
-    /// Each interval's first and last key, in rising order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, Key)> {
-        self.0.iter().map(|(first, last)| (*first, *last))
     }
 
     /// How many there are.

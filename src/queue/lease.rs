@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ledger::{DeadReason, DropReason};
+use super::parts;
 use super::shared::Shared;
 use crate::batch::{Batch, BatchId, Key, Signal};
 
@@ -21,6 +22,8 @@ pub struct Lease {
     pub lane: Lane,
     /// Whether a fallback has it already.
     pub owed: bool,
+    /// Whether it is a suspect, leased by itself ([`Queue::lease_parked`](super::Queue::lease_parked)).
+    pub parked: bool,
     /// Leases of it that were returned before this one, since the process started or since it became owed.
     pub attempts: u32,
     /// Its hold on the queue.
@@ -39,6 +42,13 @@ pub(super) struct Ticket {
     pub(super) counts: bool,
     /// Whether it was used up already.
     pub(super) spent: bool,
+}
+
+impl Lease {
+    /// Into how many parts it can be split at most; 1 when it cannot be split any further.
+    pub fn room_for_parts(&self) -> usize {
+        if self.parked { 1 } else { parts::room(self.ticket.key) }
+    }
 }
 
 impl Ticket {
@@ -108,10 +118,10 @@ pub enum Taker {
     Fallback,
 }
 
-/// A dead letter's story, kept beside its bytes.
+/// The story of a dead letter or of a suspect, kept beside its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Verdict {
-    /// Why it was condemned.
+    /// Why it was condemned; of a suspect, why it would be.
     pub reason: DeadReason,
     /// The target that condemned it; empty when the store did.
     pub target: String,
@@ -146,4 +156,9 @@ pub enum Settlement {
     Dead(Verdict),
     /// Removed undelivered, counted.
     Dropped(DropReason),
+    /// Parts of it take its place in the line, leasable at once: two at least, in order, each with an item at least, all
+    /// its items together and no others. [`Lease::room_for_parts`] says how many there may be.
+    Split(Vec<Batch>),
+    /// A suspect: put out of the line, to be tried alone now and then. It stays queued.
+    Park(Verdict),
 }

@@ -119,6 +119,12 @@ pub struct Ledger {
     pub queued_batches: u64,
     /// Bytes of the bodies and headers of those records.
     pub queued_bytes: u64,
+    /// Part of `queued`: suspects that lie out of the line.
+    pub parked: u64,
+    /// Records of those, part of `queued_batches`.
+    pub parked_batches: u64,
+    /// Bytes of those, part of `queued_bytes`.
+    pub parked_bytes: u64,
 }
 
 impl Ledger {

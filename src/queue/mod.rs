@@ -16,11 +16,11 @@
 //! | `lease`, `ledger`, `snapshot`, `error` | what others say to the queue and hear from it |
 //! | `inbox`, `commit`, `group`, `command`, `removal` | the committing thread, the only writer; a group is one set of changes |
 //! | `lanes/` | where each batch stands, and who is next |
+//! | `settle`, `parts`, `letters` | how a lease ended, as it will be written |
 //! | `reader`, `recount` | reads from disk, off the runtime's threads |
 //! | `keeper`, `space` | quota, reclaim, age |
 //! | `open`, `directory` | open, recover, close, lock |
 //! | `memory/` | how much each part may hold, from the limit of the process |
-//! | `salvage/` | damaged files: found out, mended, accounted for |
 //! | `codec/`, `store/` | bytes on disk; the store, RocksDB named in one file |
 
 pub mod error;
@@ -48,10 +48,11 @@ mod lanes;
 mod letters;
 mod losses;
 mod open;
+mod parts;
 mod reader;
 mod recount;
 mod removal;
-mod salvage;
+mod settle;
 mod shared;
 mod space;
 mod store;
@@ -68,7 +69,7 @@ pub use error::{AppendError, OpenError, QueueError, StoreError};
 pub use lease::{Lane, Lease, Pending, Settlement, Taker, Verdict};
 
 use self::command::Command;
-use self::inbox::{Append, End, How};
+use self::inbox::{Append, End};
 use self::lanes::{Grant, Held, Stored};
 use self::lease::Ticket;
 use self::ledger::DropReason;
@@ -185,7 +186,7 @@ impl Queue {
     async fn fetch(&self, signal: Signal, key: Key, held: Held, number: u64) -> Option<Lease> {
         let mut ticket = self.ticket(signal, key, number);
         let (reply, outcome) = oneshot::channel();
-        self.send(Some(Errand::One { signal, key, reply }));
+        self.send(Some(Errand::One { signal, key, parked: held.parked, reply }));
         match outcome.await {
             Ok(Ok(stored)) => {
                 ticket.epoch = stored.epoch;
@@ -193,7 +194,7 @@ impl Queue {
             }
             Ok(Err(Missing::Corrupt { why, bytes })) => {
                 ticket.spent = true;
-                self.shared.inbox.end(End { signal, key, number, how: letters::corrupt(&why, bytes) });
+                self.shared.inbox.end([End { signal, key, number, how: letters::corrupt(&why, bytes) }]);
                 None
             }
             Ok(Err(Missing::Failed(error))) => {
@@ -222,26 +223,14 @@ impl Queue {
         }
     }
 
-    /// Ends a lease. Never blocks: it is written by the committing thread within 100 ms or 64 settles, synced within 1 s.
-    pub fn settle(&self, mut lease: Lease, how: Settlement) {
-        let ticket = &mut lease.ticket;
-        let how = match how {
-            Settlement::Return { hold } => {
-                return ticket.give_back(Some(hold).filter(|hold| !hold.is_zero()).map(|hold| Instant::now() + hold));
-            }
-            Settlement::Delivered { rejected } => How::Delivered { rejected },
-            Settlement::Owed => {
-                self.shared.lanes(ticket.signal).becomes_owed(ticket.key, ticket.number);
-                How::Owed
-            }
-            Settlement::Dropped(reason) => How::Dropped(reason),
-            Settlement::Dead(verdict) => {
-                let stored = Stored { key: ticket.key, epoch: ticket.epoch, batch: lease.batch.clone() };
-                letters::condemned(&verdict, &stored)
-            }
-        };
-        ticket.spent = true;
-        self.shared.inbox.end(End { signal: ticket.signal, key: ticket.key, number: ticket.number, how });
+    /// The parked batch of a signal that was left alone for longest. One at a time: `None` while another is out. Meant to be
+    /// asked for now and then, and to be sent alone; it ends as delivered, dead, dropped or returned.
+    pub async fn lease_parked(&self, signal: Signal, taker: Taker) -> Option<Lease> {
+        if !self.shared.is_open() {
+            return None;
+        }
+        let (key, held, number) = self.shared.lanes(signal).lease_parked(taker, Instant::now())?;
+        self.fetch(signal, key, held, number).await
     }
 
     /// What could be leased by that taker now.
@@ -321,7 +310,7 @@ impl Queue {
 fn lease_of(stored: Stored, lane: Lane, held: Held, mut ticket: Ticket) -> Lease {
     ticket.counts = true;
     let id = BatchId { store: ticket.shared.store, epoch: stored.epoch, signal: ticket.signal, key: stored.key };
-    Lease { batch: stored.batch, id, lane, owed: held.owed, attempts: held.attempts, ticket }
+    Lease { batch: stored.batch, id, lane, owed: held.owed, parked: held.parked, attempts: held.attempts, ticket }
 }
 
 #[cfg(test)]

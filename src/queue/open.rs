@@ -13,19 +13,19 @@ use super::directory::Directory;
 use super::error::{OpenError, StoreError};
 use super::intervals::Intervals;
 use super::keeper::Keeper;
-use super::lanes::Lanes;
+use super::lanes::{Held, Lanes};
 use super::ledger::Ledger;
 use super::losses::Losses;
 use super::memory::Budget;
 use super::reader::{self, Errand};
-use super::recount::{read_books, read_intervals};
-use super::salvage;
+use super::recount::{read_books, read_intervals, read_parked};
 use super::shared::Shared;
 use super::snapshot::StoreState;
 use super::space::Space;
 use super::store::memory::Disk;
+use super::store::rocks::Rocks;
 use super::store::{Engine, Family, keys};
-use crate::batch::Signal;
+use crate::batch::{Key, Signal};
 use crate::config::{Durability, QueueConfig};
 
 /// What is left free on the volume beyond logs and memtables when `queue.reserve` says nothing.
@@ -46,8 +46,7 @@ pub(super) fn open(config: &QueueConfig) -> Result<Opened, OpenError> {
     let directory = Directory::take(&config.directory)?;
     let path = directory.store().to_owned();
     let budget = Budget::of(config);
-    let opened =
-        salvage::open(&directory, &budget).and_then(|engine| start(config, &budget, directory, Arc::new(engine)));
+    let opened = Rocks::open(&path, &budget).and_then(|engine| start(config, &budget, directory, Arc::new(engine)));
     opened.map_err(|source| OpenError::Store { path, source })
 }
 
@@ -65,12 +64,16 @@ pub(super) fn start(
     directory: Directory,
     engine: Arc<dyn Engine>,
 ) -> Result<Opened, StoreError> {
-    let Recovered { store, epoch, books, intervals, dead } = recover(engine.as_ref(), config.durability)?;
+    let Recovered { store, epoch, books, intervals, parked, dead } = recover(engine.as_ref(), config.durability)?;
     let (errands, errands_in) = mpsc::channel();
     let lanes = Signal::ALL.map(|signal| {
         let index = signal.index();
         let order = config.signals[index].order;
-        Lanes::new(signal, order, books[index], intervals[index].clone(), budget.slice())
+        let mut lanes = Lanes::new(signal, order, books[index], intervals[index].clone(), budget.slice());
+        for (key, held) in &parked[index] {
+            lanes.park(*key, *held);
+        }
+        lanes
     });
     let reserve = config.reserve.unwrap_or(budget.wal + budget.memtables + RESERVE);
     let space = Space::new(config.max_size, reserve);
@@ -135,6 +138,7 @@ struct Recovered {
     epoch: u32,
     books: [Ledger; 3],
     intervals: [Intervals; 3],
+    parked: [Vec<(Key, Held)>; 3],
     dead: meta::Dead,
 }
 
@@ -143,27 +147,28 @@ fn recover(engine: &dyn Engine, durability: Durability) -> Result<Recovered, Sto
     let number = |key: &[u8]| -> Result<Option<u64>, StoreError> {
         let bytes = engine.get(Family::Meta, key)?;
         let number = bytes.map(|bytes| bytes.as_slice().try_into().map(u64::from_le_bytes));
-        number.transpose().map_err(|_| StoreError::damaged("a number in the store's head means nothing"))
+        number.transpose().map_err(|_| StoreError::corrupt("a number in the store's head means nothing"))
     };
     let store = number(keys::STORE)?.unwrap_or_else(rand::random);
     let epoch = number(keys::EPOCH)?.unwrap_or(0) + 1;
     let run = match engine.get(Family::Meta, keys::RUN)? {
-        Some(bytes) => meta::Run::decode(&bytes).map_err(|error| StoreError::damaged(error.to_string()))?,
+        Some(bytes) => meta::Run::decode(&bytes).map_err(|error| StoreError::corrupt(error.to_string()))?,
         None => meta::Run::Closed,
     };
     let dead = match engine.get(Family::Meta, keys::DEAD)? {
-        Some(bytes) => meta::Dead::decode(&bytes).map_err(|error| StoreError::damaged(error.to_string()))?,
+        Some(bytes) => meta::Dead::decode(&bytes).map_err(|error| StoreError::corrupt(error.to_string()))?,
         None => meta::Dead::default(),
     };
-    let (mut books, mut intervals) = <([Ledger; 3], [Intervals; 3])>::default();
+    let (mut books, mut intervals, mut parked) = <([Ledger; 3], [Intervals; 3], [Vec<_>; 3])>::default();
     let mut changes = engine.begin(1024);
     for signal in Signal::ALL {
         let index = signal.index();
         books[index] = read_books(engine, signal)?;
         intervals[index] = read_intervals(engine, signal)?;
+        parked[index] = read_parked(engine, signal)?;
         if matches!(run, meta::Run::Open(Durability::Interval | Durability::Os)) {
             books[index].next_seq += SEQUENCE_GAP;
-            if books[index].queued_batches == 0 {
+            if books[index].queued_batches == books[index].parked_batches {
                 books[index].low = books[index].next_seq;
             }
             changes.set(Family::Meta, &keys::books(signal), &ledger::encode(&books[index]));
@@ -177,5 +182,5 @@ fn recover(engine: &dyn Engine, durability: Durability) -> Result<Recovered, Sto
     let queued: u64 = books.iter().map(|books| books.queued_batches).sum();
     let clean = run == meta::Run::Closed;
     tracing::info!(epoch, queued, clean, "queue opened");
-    Ok(Recovered { store, epoch, books, intervals, dead })
+    Ok(Recovered { store, epoch, books, intervals, parked, dead })
 }

@@ -30,7 +30,7 @@ pub(super) enum Errand {
     /// A slice of a signal's backlog, for its lanes.
     Slice(Job),
     /// One batch, for whoever waits.
-    One { signal: Signal, key: Key, reply: oneshot::Sender<Result<Stored, Missing>> },
+    One { signal: Signal, key: Key, parked: bool, reply: oneshot::Sender<Result<Stored, Missing>> },
     /// A count of the whole index.
     Recount(oneshot::Sender<Result<[Recount; 3], StoreError>>),
     /// The end.
@@ -67,7 +67,8 @@ pub(super) fn run(engine: &dyn Engine, shared: &Shared, errands: &mpsc::Receiver
         };
         match errand {
             Errand::Slice(job) => read_slice(engine, shared, &job),
-            Errand::One { signal, key, reply } => drop(reply.send(read_one(engine, signal, key))),
+            Errand::One { signal, key, parked: false, reply } => drop(reply.send(read_one(engine, signal, key))),
+            Errand::One { signal, key, parked: true, reply } => drop(reply.send(read_parked(engine, signal, key))),
             Errand::Recount(reply) => match &mut recount {
                 Some(recount) => recount.join(reply),
                 None => recount = Some(Recounting::begin(engine, reply)),
@@ -85,7 +86,7 @@ fn read_slice(engine: &dyn Engine, shared: &Shared, job: &Job) {
             if lanes.install(job.origin, job.generation, slice) {
                 for (key, held, why, bytes) in corrupt {
                     let number = lanes.lease(key, held);
-                    shared.inbox.end(End { signal: job.signal, key, number, how: letters::corrupt(&why, bytes) });
+                    shared.inbox.end([End { signal: job.signal, key, number, how: letters::corrupt(&why, bytes) }]);
                 }
             }
         }
@@ -109,7 +110,12 @@ fn slice(engine: &dyn Engine, job: &Job) -> Result<(Slice, Vec<Corrupt>), StoreE
             Ok(stored) => found.push(stored),
             Err(Missing::Corrupt { why, bytes }) => {
                 let owed = job.origin == Origin::Owed;
-                corrupt.push((key, Held { items: twin.items, weight: twin.weight, owed, attempts: 0 }, why, bytes));
+                corrupt.push((
+                    key,
+                    Held { items: twin.items, weight: twin.weight, owed, attempts: 0, parked: false },
+                    why,
+                    bytes,
+                ));
             }
             Err(Missing::Failed(error)) => return Err(error),
         }
@@ -140,7 +146,7 @@ fn index(engine: &dyn Engine, job: &Job) -> Result<(Vec<(Key, Twin)>, Key), Stor
                 ControlFlow::Continue(())
             }
             Err(error) => {
-                garbled = Err(StoreError::unreadable(format_args!("index entry {key}"), &error));
+                garbled = Err(StoreError::corrupt(format!("index entry {key}: {error}")));
                 ControlFlow::Break(())
             }
         }
@@ -150,7 +156,16 @@ fn index(engine: &dyn Engine, job: &Job) -> Result<(Vec<(Key, Twin)>, Key), Stor
 
 /// Reads one batch. What the store itself finds corrupt is corrupt; any other failure may pass.
 fn read_one(engine: &dyn Engine, signal: Signal, key: Key) -> Result<Stored, Missing> {
-    let value = match engine.get(Family::Records(signal), key.encode().as_ref()) {
+    decode(key, engine.get(Family::Records(signal), key.encode().as_ref()))
+}
+
+/// The same of one that lies out of the line.
+pub(super) fn read_parked(engine: &dyn Engine, signal: Signal, key: Key) -> Result<Stored, Missing> {
+    decode(key, engine.get(Family::Parked, keys::of(signal, key).as_ref()))
+}
+
+fn decode(key: Key, value: Result<Option<Vec<u8>>, StoreError>) -> Result<Stored, Missing> {
+    let value = match value {
         Ok(Some(value)) => value,
         Ok(None) => return Err(Missing::Corrupt { why: "the record is not there".to_owned(), bytes: Bytes::new() }),
         Err(error) if error.is_corrupt() => {

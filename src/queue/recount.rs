@@ -6,9 +6,11 @@ use std::ops::ControlFlow;
 
 use tokio::sync::oneshot;
 
+use super::codec::parked::Parked;
 use super::codec::{books, twin::Twin};
 use super::error::StoreError;
 use super::intervals::{Edit, Intervals};
+use super::lanes::Held;
 use super::ledger::Ledger;
 use super::snapshot::Recount;
 use super::store::{Engine, Family, View, keys};
@@ -78,6 +80,14 @@ impl<'e> Recounting<'e> {
             None => {
                 count.books = read_books(self.view.as_ref(), signal)?;
                 *owed = read_intervals(self.view.as_ref(), signal)?;
+                for (_, held) in read_parked(self.view.as_ref(), signal)? {
+                    let items = u64::from(held.items);
+                    count.batches += 1;
+                    count.items += items;
+                    count.parked += items;
+                    count.bytes += held.weight;
+                    count.owed += if held.owed { items } else { 0 };
+                }
                 Key::new(0) // and not `low`: that would take its word for it
             }
         };
@@ -101,7 +111,7 @@ impl<'e> Recounting<'e> {
                     ControlFlow::Continue(())
                 }
                 Err(error) => {
-                    garbled = Err(StoreError::unreadable(format_args!("index entry {key}"), &error));
+                    garbled = Err(StoreError::corrupt(format!("index entry {key}: {error}")));
                     ControlFlow::Break(())
                 }
             }
@@ -119,7 +129,7 @@ impl<'e> Recounting<'e> {
 pub(super) fn read_books(view: &dyn View, signal: Signal) -> Result<Ledger, StoreError> {
     match view.get(Family::Meta, &keys::books(signal))? {
         Some(bytes) => {
-            books::decode(&bytes).map_err(|error| StoreError::unreadable(format_args!("books of {signal}"), &error))
+            books::decode(&bytes).map_err(|error| StoreError::corrupt(format!("books of {signal}: {error}")))
         }
         None => Ok(Ledger { next_seq: 1, low: 1, ..Ledger::default() }),
     }
@@ -140,10 +150,31 @@ pub(super) fn read_intervals(view: &dyn View, signal: Signal) -> Result<Interval
                 ControlFlow::Continue(())
             }
             _ => {
-                garbled = Err(StoreError::damaged(format!("an owed interval of {signal} means nothing")));
+                garbled = Err(StoreError::corrupt(format!("an owed interval of {signal} means nothing")));
                 ControlFlow::Break(())
             }
         },
     )?;
     garbled.map(|()| intervals)
+}
+
+/// What is parked of a signal, as it lies on disk.
+pub(super) fn read_parked(view: &dyn View, signal: Signal) -> Result<Vec<(Key, Held)>, StoreError> {
+    let mut parked = Vec::new();
+    let (from, to) = (keys::parked(signal, Key::new(0)), keys::parked(signal, Key::new(u64::MAX)));
+    let mut garbled = Ok(());
+    view.walk(Family::Index, from.as_ref(), to.as_ref(), &mut |key, value| match (
+        keys::parse_parked(key),
+        Parked::decode(value),
+    ) {
+        (Some((_, key)), Ok(Parked { twin, owed, .. })) => {
+            parked.push((key, Held { items: twin.items, weight: twin.weight, owed, attempts: 0, parked: true }));
+            ControlFlow::Continue(())
+        }
+        _ => {
+            garbled = Err(StoreError::corrupt(format!("an index entry of what is parked of {signal} means nothing")));
+            ControlFlow::Break(())
+        }
+    })?;
+    garbled.map(|()| parked)
 }

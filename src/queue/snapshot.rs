@@ -87,8 +87,10 @@ pub struct Recount {
     pub items: u64,
     /// Bytes of their bodies and headers.
     pub bytes: u64,
-    /// Items of those that lie in an owed interval.
+    /// Items of those that lie in an owed interval, or are parked as owed.
     pub owed: u64,
+    /// Items of those that are parked.
+    pub parked: u64,
     /// The books as the store had them in the same read view, so that both are of one instant whatever goes on meanwhile.
     pub books: Ledger,
 }
@@ -98,6 +100,9 @@ impl Recount {
     pub fn imbalance(&self) -> u64 {
         let apart = self.books.imbalance().unsigned_abs();
         let apart = u64::try_from(apart).unwrap_or(u64::MAX);
-        apart + self.books.queued.abs_diff(self.items) + self.books.owed.abs_diff(self.owed)
+        apart
+            + self.books.queued.abs_diff(self.items)
+            + self.books.owed.abs_diff(self.owed)
+            + self.books.parked.abs_diff(self.parked)
     }
 }

@@ -8,10 +8,11 @@ use crate::queue::lease::Lane;
 use crate::queue::snapshot::{Snapshot, StoreState};
 
 static BATCHES: Family =
-    Family::gauge("spillway_queue_batches", &["signal"], "Requests queued: fresh, backlog and leased.");
-static ITEMS: Family = Family::gauge("spillway_queue_items", &["signal"], "Items queued: fresh, backlog and leased.");
+    Family::gauge("spillway_queue_batches", &["signal"], "Requests queued: fresh, backlog, leased and parked.");
+static ITEMS: Family =
+    Family::gauge("spillway_queue_items", &["signal"], "Items queued: fresh, backlog, leased and parked.");
 static BYTES: Family =
-    Family::gauge("spillway_queue_bytes", &["signal"], "Stored bytes queued: fresh, backlog and leased.");
+    Family::gauge("spillway_queue_bytes", &["signal"], "Stored bytes queued: fresh, backlog, leased and parked.");
 static LANE_BATCHES: Family =
     Family::gauge("spillway_queue_lane_batches", &["signal", "lane"], "Requests that wait in a lane, not leased.");
 static LANE_ITEMS: Family =
@@ -20,6 +21,16 @@ static LANE_BYTES: Family =
     Family::gauge("spillway_queue_lane_bytes", &["signal", "lane"], "Stored bytes that wait in a lane, not leased.");
 static LEASED: Family =
     Family::gauge("spillway_queue_leased_batches", &["signal"], "Requests that delivery is working on.");
+static PARKED: Family = Family::gauge(
+    "spillway_queue_parked_batches",
+    &["signal"],
+    "Requests that lie out of the line as suspects, part of spillway_queue_batches.",
+);
+static PARKED_ITEMS: Family = Family::gauge(
+    "spillway_queue_parked_items",
+    &["signal"],
+    "Items that lie out of the line as suspects, part of spillway_queue_items.",
+);
 static OLDEST: Family = Family::gauge(
     "spillway_queue_oldest_timestamp_seconds",
     &["signal"],
@@ -61,6 +72,8 @@ pub(super) static FAMILIES: &[&Family] = &[
     &LANE_ITEMS,
     &LANE_BYTES,
     &LEASED,
+    &PARKED,
+    &PARKED_ITEMS,
     &OLDEST,
     &CAPACITY,
     &FULL_ETA,
@@ -88,6 +101,8 @@ pub(super) fn fill(page: &mut Page, queue: &Snapshot, outlook: &Outlook) {
             page.count(&LANE_BYTES, &[name, lane.as_str()], amount.bytes);
         }
         page.count(&LEASED, &[name], depth.leased_batches);
+        page.count(&PARKED, &[name], lanes.parked.batches);
+        page.count(&PARKED_ITEMS, &[name], lanes.parked.items);
         page.timestamp(&OLDEST, &[name], depth.oldest_ms);
     }
     page.count(&CAPACITY, &[], queue.capacity_bytes);

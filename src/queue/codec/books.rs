@@ -1,7 +1,8 @@
 //! A ledger on disk: fixed layout, absolute numbers.
 //!
 //! Version (1), number of dead reasons (1), number of drop reasons (1); then 8 bytes each: next sequence, low, accepted,
-//! imported, queued, delivered, rejected, owed, queued batches, queued bytes, dead by reason, dropped by reason; CRC32C (4).
+//! imported, queued, delivered, rejected, owed, queued batches, queued bytes, dead by reason, dropped by reason;
+//! then what came later, as far as the release knew it: parked, parked batches, parked bytes; CRC32C (4).
 //! Reasons are only ever added at the end, so an older ledger reads as one with zeros there.
 
 use super::{Garbled, Reader};
@@ -16,7 +17,8 @@ pub(in crate::queue) fn encode(books: &Ledger) -> Vec<u8> {
     let Ledger { next_seq, low, accepted, imported, queued, delivered, rejected, owed, .. } = *books;
     let fixed = [next_seq, low, accepted, imported, queued, delivered, rejected, owed];
     let queue = [books.queued_batches, books.queued_bytes];
-    for number in fixed.iter().chain(&queue).chain(&books.dead).chain(&books.dropped) {
+    let later = [books.parked, books.parked_batches, books.parked_bytes];
+    for number in fixed.iter().chain(&queue).chain(&books.dead).chain(&books.dropped).chain(&later) {
         bytes.extend(number.to_le_bytes());
     }
     bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
@@ -31,7 +33,7 @@ pub(in crate::queue) fn decode(bytes: &[u8]) -> Result<Ledger, Garbled> {
     }
     let mut reader = Reader(content);
     if reader.u8()? != VERSION {
-        return Err(Garbled::NEWER);
+        return Err(Garbled("ledger is of an unknown version"));
     }
     let (dead, dropped) = (usize::from(reader.u8()?), usize::from(reader.u8()?));
     let mut books = Ledger {
@@ -48,10 +50,15 @@ pub(in crate::queue) fn decode(bytes: &[u8]) -> Result<Ledger, Garbled> {
         ..Ledger::default()
     };
     if dead > books.dead.len() || dropped > books.dropped.len() {
-        return Err(Garbled::NEWER);
+        return Err(Garbled("ledger knows more reasons than this release"));
     }
     for number in books.dead.iter_mut().take(dead).chain(books.dropped.iter_mut().take(dropped)) {
         *number = reader.u64()?;
+    }
+    for number in [&mut books.parked, &mut books.parked_batches, &mut books.parked_bytes] {
+        if !reader.0.is_empty() {
+            *number = reader.u64()?;
+        }
     }
     Ok(books)
 }
@@ -74,6 +81,9 @@ mod tests {
             owed: 8,
             queued_batches: 9,
             queued_bytes: u64::MAX,
+            parked: 31,
+            parked_batches: 32,
+            parked_bytes: 33,
         }
     }
 
@@ -87,7 +97,7 @@ mod tests {
     #[test]
     fn the_layout_of_version_1_stands() {
         let bytes = encode(&full());
-        assert_eq!(bytes.len(), 3 + 8 * (10 + 6 + 7) + 4);
+        assert_eq!(bytes.len(), 3 + 8 * (10 + 6 + 7 + 3) + 4);
         assert_eq!(bytes[..11], [1, 6, 7, 1, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(crc32c::crc32c(&bytes[..bytes.len() - 4]).to_le_bytes(), bytes[bytes.len() - 4..]);
     }

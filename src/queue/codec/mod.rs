@@ -5,6 +5,7 @@
 pub(super) mod books;
 pub(super) mod letter;
 pub(super) mod meta;
+pub(super) mod parked;
 pub(super) mod record;
 pub(super) mod twin;
 
@@ -12,11 +13,6 @@ pub(super) mod twin;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Garbled(pub(super) &'static str);
-
-impl Garbled {
-    /// Whole, but of a release after this one.
-    pub(super) const NEWER: Garbled = Garbled("it was written by a newer release");
-}
 
 /// Reads integers off the front of a slice.
 pub(super) struct Reader<'b>(pub(super) &'b [u8]);

@@ -3,6 +3,7 @@
 //! Version (1), items (4), weight in bytes (8), received-at (8), CRC32C of the body (4). Signal and sequence are its key.
 
 use super::{Garbled, Reader};
+use crate::batch::Batch;
 
 const VERSION: u8 = 1;
 /// Length of a twin in bytes.
@@ -22,6 +23,12 @@ pub(in crate::queue) struct Twin {
 }
 
 impl Twin {
+    /// Of a batch whose body has that CRC32C.
+    pub(in crate::queue) fn of(batch: &Batch, crc: u32) -> Twin {
+        let Batch { items, received_at_ms, .. } = *batch;
+        Twin { items, weight: batch.weight() as u64, received_at_ms, crc }
+    }
+
     /// As it lies on disk.
     pub(in crate::queue) fn encode(&self) -> [u8; LEN] {
         let mut bytes = [0; LEN];

@@ -7,10 +7,12 @@
 //! | `scan` | below it everything was leased once since the store was opened | memory |
 //! | ring front | from it on everything is in memory; reads from disk stop there, eviction raises it | memory |
 //! | `returned` | leases that ended without a settle; served before the scan | memory |
-//! | `low` | nothing live lies below it | ledger |
+//! | parked | suspects, out of the line: tried alone, now and then; they hold back nothing | memory, index |
+//! | `low` | nothing live lies below it, the parked apart | ledger |
 //!
 //! A state machine under its caller's lock: it reads no disk, waits for nothing, and is told the time.
 
+mod parked;
 mod pick;
 mod ring;
 mod source;
@@ -24,10 +26,11 @@ pub(super) use pick::Step;
 pub(super) use ring::Stored;
 pub(super) use source::{Job, Origin, SLICE_BATCHES, Slice};
 
+use self::parked::Parked;
 use self::ring::Ring;
 use self::source::Source;
 use super::intervals::{Edit, Intervals};
-use super::lease::Lane;
+use super::lease::{Lane, Taker};
 use super::ledger::Ledger;
 use super::store::keys::after as after_key;
 use crate::batch::{Batch, Key, Signal};
@@ -44,11 +47,19 @@ pub(super) struct Held {
     pub owed: bool,
     /// Leases that were returned so far.
     pub attempts: u32,
+    /// Whether it lies out of the line.
+    pub parked: bool,
+}
+
+impl Ending {
+    fn stays(self) -> bool {
+        !matches!(self, Ending::Lease(Fate::Goes))
+    }
 }
 
 impl Held {
-    fn of(batch: &Batch, owed: bool) -> Held {
-        Held { items: batch.items, weight: batch.weight() as u64, owed, attempts: 0 }
+    pub(super) fn of(batch: &Batch, owed: bool) -> Held {
+        Held { items: batch.items, weight: batch.weight() as u64, owed, attempts: 0, parked: false }
     }
 }
 
@@ -56,8 +67,27 @@ impl Held {
 struct Leased {
     held: Held,
     number: u64,
-    /// It ended as owed, which is not written yet.
-    becoming_owed: bool,
+    fate: Fate,
+}
+
+/// What becomes of a batch whose lease ended in a way that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::queue) enum Fate {
+    /// It leaves the line.
+    Goes,
+    /// It stays at its place, owed to the primary: that one is to get nothing behind it first, in a FIFO.
+    BecomesOwed,
+    /// Parts of it take its place: nobody is to get anything behind it first.
+    Splits,
+}
+
+/// What is being written of a key.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    /// The end of a lease.
+    Lease(Fate),
+    /// A part that will stand there.
+    Part(Held),
 }
 
 #[derive(Debug)]
@@ -92,10 +122,9 @@ pub(super) struct Lanes {
     leased: BTreeMap<Key, Leased>,
     leased_bytes: u64,
     leased_items: u64,
-    /// Leases whose settle is being written, and whether they stay as owed.
-    ending: BTreeMap<Key, bool>,
-    /// Leases that ended as owed, not written yet: nobody may overtake them in a FIFO.
-    becoming_owed: usize,
+    /// Leases whose settle is being written, and the parts that take the place of some.
+    ending: BTreeMap<Key, Ending>,
+    parked: Parked,
     next_number: u64,
 }
 
@@ -103,7 +132,7 @@ impl Lanes {
     /// The lanes as a store leaves them: everything on disk, nothing leased. One read fetches `slice` bytes at most.
     pub(super) fn new(signal: Signal, order: Order, books: Ledger, intervals: Intervals, slice: u64) -> Lanes {
         let end = Key::new(books.next_seq);
-        let low = if books.queued_batches == 0 { end } else { Key::new(books.low) };
+        let low = if books.queued_batches == books.parked_batches { end } else { Key::new(books.low) };
         Lanes {
             signal,
             order,
@@ -118,7 +147,7 @@ impl Lanes {
             leased_bytes: 0,
             leased_items: 0,
             ending: BTreeMap::new(),
-            becoming_owed: 0,
+            parked: Parked::default(),
             next_number: 1,
         }
     }
@@ -137,6 +166,9 @@ impl Lanes {
 
     /// Ends a lease without a settle. `false` when it is no longer current.
     pub(super) fn give_back(&mut self, key: Key, number: u64, counts: bool, not_before: Option<Instant>) -> bool {
+        if self.parked.give_back(key, number, counts, not_before) {
+            return true;
+        }
         let Some(mut held) = self.end_lease(key, number) else {
             return false;
         };
@@ -145,28 +177,53 @@ impl Lanes {
         true
     }
 
-    /// Notes that a lease ended as owed, ahead of [`begin_settle`](Lanes::begin_settle).
-    pub(super) fn becomes_owed(&mut self, key: Key, number: u64) {
+    /// Notes how a lease ended, ahead of [`begin_settle`](Lanes::begin_settle).
+    pub(super) fn ended_as(&mut self, key: Key, number: u64, fate: Fate) {
         if let Some(leased) = self.leased.get_mut(&key).filter(|leased| leased.number == number) {
-            leased.becoming_owed = true;
-            self.becoming_owed += 1;
+            leased.fate = fate;
         }
     }
 
-    /// First half of a settle, before it is written: `None` when the lease is no longer current. `stays` for one that
-    /// becomes owed.
-    pub(super) fn begin_settle(&mut self, key: Key, number: u64, stays: bool) -> Option<Held> {
+    /// First half of a settle, before it is written: `None` when the lease is no longer current.
+    pub(super) fn begin_settle(&mut self, key: Key, number: u64, fate: Fate) -> Option<Held> {
+        if let Some(held) = self.parked.begin_settle(key, number) {
+            return Some(held);
+        }
         let held = self.end_lease(key, number)?;
-        self.ending.insert(key, stays);
+        self.ending.insert(key, Ending::Lease(fate));
         Some(held)
     }
 
-    /// Second half, once it was written.
-    pub(super) fn end_settle(&mut self, key: Key) {
-        if self.ending.remove(&key) == Some(true) {
-            self.becoming_owed -= 1;
-            self.owed.rewind(key);
+    /// The parts of a batch whose settle has begun: reads leave them alone from before they can be found on disk.
+    pub(super) fn begin_parts(&mut self, parts: impl Iterator<Item = (Key, Held)>) {
+        for (key, held) in parts {
+            self.scan.disregard(key);
+            self.owed.disregard(key);
+            self.ending.insert(key, Ending::Part(held));
         }
+    }
+
+    /// Second half of a settle, once it was written; also for each part that it made.
+    pub(super) fn end_settle(&mut self, key: Key) {
+        match self.ending.remove(&key) {
+            Some(Ending::Lease(Fate::BecomesOwed)) => self.owed.rewind(key),
+            Some(Ending::Part(held)) => drop(self.returned.insert(key, Returned { held, not_before: None })),
+            Some(Ending::Lease(Fate::Goes | Fate::Splits)) => {}
+            None => self.parked.end_settle(key),
+        }
+    }
+
+    /// Adds a batch to those that are parked.
+    pub(super) fn park(&mut self, key: Key, held: Held) {
+        self.parked.add(key, held);
+    }
+
+    /// Leases the parked batch that was left alone for longest, unless another is out; the number of the lease.
+    pub(super) fn lease_parked(&mut self, taker: Taker, now: Instant) -> Option<(Key, Held, u64)> {
+        let number = self.next_number;
+        let (key, held) = self.parked.lease(taker, now, number)?;
+        self.next_number += 1;
+        Some((key, held, number))
     }
 
     /// Forgets what lies below a key, wherever it stands; leases of it are not current any more. Called once it was removed
@@ -185,7 +242,6 @@ impl Lanes {
         for leased in std::mem::replace(&mut self.leased, kept).into_values() {
             self.leased_bytes -= leased.held.weight;
             self.leased_items -= u64::from(leased.held.items);
-            self.becoming_owed -= usize::from(leased.becoming_owed);
         }
         bytes
     }
@@ -203,7 +259,8 @@ impl Lanes {
         let owed = self.next_of(Origin::Owed).unwrap_or(self.end);
         let leased = self.leased.keys().next().copied().unwrap_or(self.end);
         let returned = self.returned.keys().next().copied().unwrap_or(self.end);
-        let staying = self.ending.iter().find(|(_, stays)| **stays).map_or(self.end, |(key, _)| *key);
+        let mut staying = self.ending.iter().filter(|(_, ending)| ending.stays()).map(|(key, _)| *key);
+        let staying = staying.next().unwrap_or(self.end);
         self.ring_front().min(scan).min(owed).min(leased).min(returned).min(staying)
     }
 
@@ -216,6 +273,7 @@ impl Lanes {
         let open = (Bound::Excluded(after), Bound::Excluded(before));
         after < before
             && before <= unread
+            && self.ending.range(open).all(|(_, ending)| !matches!(ending, Ending::Part(held) if !held.owed))
             && self.leased.range(open).all(|(_, leased)| leased.held.owed)
             && self.returned.range(open).all(|(_, returned)| returned.held.owed)
     }
@@ -259,7 +317,8 @@ impl Lanes {
     /// Moves the scan on where nothing is left between it and the ring, so that no read is needed to find that out.
     fn skip_empty_scan(&mut self) {
         let in_memory = self.ring.len() + self.leased.len() + self.ending.len() + self.returned.len();
-        if self.books.queued_batches == in_memory as u64 && !self.scan.is_reading() && self.scan.front().is_none() {
+        let in_line = self.books.queued_batches - self.books.parked_batches;
+        if in_line == in_memory as u64 && !self.scan.is_reading() && self.scan.front().is_none() {
             self.scan.cursor = self.ring_front();
         }
     }
@@ -303,7 +362,7 @@ impl Lanes {
         self.next_number += 1;
         self.leased_bytes += held.weight;
         self.leased_items += u64::from(held.items);
-        self.leased.insert(key, Leased { held, number, becoming_owed: false });
+        self.leased.insert(key, Leased { held, number, fate: Fate::Goes });
         number
     }
 

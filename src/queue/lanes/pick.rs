@@ -7,7 +7,7 @@
 use tokio::time::Instant;
 
 use super::source::{Job, Origin};
-use super::{Grant, Held, Lanes};
+use super::{Ending, Fate, Grant, Held, Lanes};
 use crate::batch::Key;
 use crate::config::Order;
 use crate::queue::lease::{Lane, Pending, Taker};
@@ -90,7 +90,7 @@ impl Lanes {
     }
 
     fn next_backlog(&mut self, taker: Taker, now: Instant) -> Option<Next> {
-        if self.order == Order::Fifo && self.waits_for_debt(taker) {
+        if self.order == Order::Fifo && self.waits(taker) {
             return None;
         }
         let mut eligible = self.returned.iter().filter(|(_, returned)| taker == Taker::Primary || !returned.held.owed);
@@ -124,12 +124,18 @@ impl Lanes {
     fn backlog_before_ring(&mut self, taker: Taker) -> bool {
         let returned = self.returned.values().any(|returned| taker == Taker::Primary || !returned.held.owed);
         let owed = taker == Taker::Primary && self.next_of(Origin::Owed).is_some();
-        returned || owed || self.waits_for_debt(taker) || self.next_of(Origin::Scan).is_some()
+        returned || owed || self.waits(taker) || self.next_of(Origin::Scan).is_some()
     }
 
-    /// Whether a batch is about to be owed: it will come before what the primary could get now.
-    fn waits_for_debt(&self, taker: Taker) -> bool {
-        taker == Taker::Primary && self.becoming_owed > 0
+    /// Whether a batch is about to be owed, or to be split: it will come before what that taker could get now.
+    fn waits(&self, taker: Taker) -> bool {
+        let blocks = |fate| match fate {
+            Fate::Goes => false,
+            Fate::BecomesOwed => taker == Taker::Primary,
+            Fate::Splits => true,
+        };
+        self.leased.values().any(|leased| blocks(leased.fate))
+            || self.ending.values().any(|ending| matches!(ending, Ending::Lease(fate) if blocks(*fate)))
     }
 
     /// Whether a source has a batch ready or may be read: not right after a read failed.

@@ -123,6 +123,14 @@ impl Source {
         }
     }
 
+    /// Makes sure that a key which is about to appear on disk does not come of a read that is going on.
+    pub(super) fn disregard(&mut self, key: Key) {
+        if key >= self.cursor && self.reading.is_some_and(|end| key < end) {
+            self.reading = None;
+            self.generation += 1;
+        }
+    }
+
     /// Makes sure that a key which just became readable here is read (again): sets the cursor back to it, and disregards a
     /// read that is going on and may have passed it.
     pub(super) fn rewind(&mut self, key: Key) {

@@ -4,7 +4,9 @@
 //! |---|---|---|
 //! | `traces`, `metrics`, `logs` | [`Key`]: sequence, 8 bytes big-endian (+ 2 of a part) | [`record`](crate::queue::codec::record) |
 //! | `index` | signal (1 byte), [`Key`] | [`twin`](crate::queue::codec::twin) |
-//! | `dead`, `parked` | signal, [`Key`] | [`letter`](crate::queue::codec::letter) |
+//! | `index` | 16 + signal, [`Key`] of one that is parked | [`parked`](crate::queue::codec::parked) |
+//! | `parked` | signal, [`Key`] | [`record`](crate::queue::codec::record) |
+//! | `dead` | signal, [`Key`] | [`letter`](crate::queue::codec::letter) |
 //! | `owed` | signal, first [`Key`] of an interval | its last [`Key`] |
 //! | `meta` | `store`, `epoch`, `run`, `dead`, `books` + signal | [`meta`](crate::queue::codec::meta), [`books`](crate::queue::codec::books) |
 
@@ -33,6 +35,19 @@ pub(in crate::queue) fn of(signal: Signal, key: Key) -> SignalKey {
     SignalKey { bytes, len: tail.len() + 1 }
 }
 
+/// `key` of `signal` in the index of what is parked, apart from what stands in line.
+pub(in crate::queue) fn parked(signal: Signal, key: Key) -> SignalKey {
+    let mut bytes = of(signal, key);
+    bytes.bytes[0] += PARKED;
+    bytes
+}
+
+/// The signal and the key in `bytes` that [`parked`] made.
+pub(in crate::queue) fn parse_parked(bytes: &[u8]) -> Option<(Signal, Key)> {
+    let (signal, key) = bytes.split_first()?;
+    Some((*Signal::ALL.get(usize::from(signal.checked_sub(PARKED)?))?, Key::decode(key)?))
+}
+
 /// The signal and the key in `bytes`; `None` when they are not such a key.
 pub(in crate::queue) fn parse(bytes: &[u8]) -> Option<(Signal, Key)> {
     let (signal, key) = bytes.split_first()?;
@@ -46,6 +61,8 @@ pub(in crate::queue) const fn after(key: Key) -> Key {
         (_, Some(part)) => Key { seq: key.seq, part },
     }
 }
+
+const PARKED: u8 = 16;
 
 /// Random id of the store.
 pub(in crate::queue) const STORE: &[u8] = b"store";
@@ -82,6 +99,9 @@ mod tests {
         for pair in keys.windows(2) {
             assert!(of(pair[0].0, pair[0].1).as_ref() < of(pair[1].0, pair[1].1).as_ref());
         }
+        let parked = parked(Signal::Logs, keys[1].1);
+        assert_eq!(parse_parked(parked.as_ref()), Some((Signal::Logs, keys[1].1)));
+        assert_eq!((parse(parked.as_ref()), parse_parked(&[2; 9])), (None, None));
         assert_eq!(parse(b""), None);
         assert_eq!(parse(&[9; 9]), None);
     }

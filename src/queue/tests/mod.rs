@@ -1,14 +1,15 @@
 //! The queue by its promises, on a real RocksDB in a temporary directory.
 
-mod damage;
 mod faults;
 mod model;
 mod order;
 mod owed;
+mod park;
 mod promises;
 mod removal;
 mod restart;
 mod space;
+mod split;
 mod support;
 
 pub(super) use support::batch;
