@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::batch::{Batch, Encoding, Signal};
 use crate::otlp::answer::Answer;
+use crate::otlp::class::{self, Class};
 use crate::otlp::inflate::Inflater;
 use crate::otlp::status::code;
 
@@ -64,9 +65,10 @@ pub(super) fn plain(batch: &Batch) -> Option<Bytes> {
     Some(Bytes::copy_from_slice(inflated.bytes))
 }
 
-/// Whether an answer to a compressed body may be about its compression.
-pub(super) const fn may_blame_encoding(answer: &Answer) -> bool {
+/// Whether an answer to a compressed body may be about its compression. A complaint about its size is not.
+pub(super) fn may_blame_encoding(answer: &Answer) -> bool {
     match answer {
+        _ if class::classify(answer, 1) == Class::TooLarge => false,
         Answer::Grpc { code, .. } => matches!(*code, code::UNIMPLEMENTED | code::INVALID_ARGUMENT),
         Answer::Http { status, .. } => matches!(*status, 400 | 415),
         Answer::Accepted { .. } | Answer::Broken { .. } => false,

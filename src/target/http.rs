@@ -277,3 +277,9 @@ fn is_tls(error: &reqwest::Error) -> bool {
         cause.is::<rustls::Error>() || io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof)
     })
 }
+
+/// The answer that a response is.
+#[cfg(test)]
+pub(super) async fn answer_of(signal: Signal, response: http::Response<reqwest::Body>) -> Answer {
+    Reply::read(response.into(), Instant::now() + Duration::from_secs(1)).await.into_answer(signal)
+}

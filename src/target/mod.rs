@@ -2,6 +2,8 @@
 //!
 //! A target sends one batch once and says what came back. It knows no retry, no breaker, no chain and no queue.
 
+#[cfg(test)]
+mod classes;
 mod credentials;
 mod dial;
 mod error;

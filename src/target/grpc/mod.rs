@@ -34,8 +34,6 @@ use super::words;
 use crate::batch::{Encoding, Signal};
 use crate::config::{NetworkConfig, TargetConfig};
 use crate::otlp::answer::{Answer, Break};
-use crate::otlp::media::Media;
-use crate::otlp::response;
 
 /// gRPC is spoken over HTTP/2 alone.
 const ALPN: &[&[u8]] = &[b"h2"];
@@ -175,7 +173,7 @@ impl Line {
     }
 
     /// Calls a method with a message as it is.
-    async fn call(&self, path: &'static str, call: Call) -> Result<Bytes, Answer> {
+    async fn call(&self, path: &'static str, call: Call) -> Result<Reply, Answer> {
         let Call { encoding, body, headers, timeout, .. } = call;
         let mut request = Request::new(Body::new(Framed::new(encoding != Encoding::Identity, body)));
         *request.method_mut() = Method::POST;
@@ -189,7 +187,7 @@ impl Line {
         if encoding != Encoding::Identity {
             headers.insert(GRPC_ENCODING, HeaderValue::from_static(encoding.as_str()));
         }
-        self.exchange(request, timeout).await?.into_message()
+        self.exchange(request, timeout).await
     }
 }
 
@@ -197,7 +195,7 @@ impl Wire for Grpc {
     async fn export(&self, call: Call) -> Answer {
         let signal = call.signal;
         match self.line(signal).call(signal.grpc_path(), call).await {
-            Ok(message) => response::read_success(signal, Media::Protobuf, &message),
+            Ok(reply) => reply.into_answer(signal),
             Err(answer) => answer,
         }
     }
@@ -231,7 +229,7 @@ impl Wire for Grpc {
     async fn serving(&self, headers: HeaderMap, timeout: Duration) -> Option<bool> {
         let (signal, encoding, body) = (Signal::Traces, Encoding::Identity, Bytes::new());
         let call = Call { signal, encoding, body, headers, timeout };
-        let message = self.lines[0].call("/grpc.health.v1.Health/Check", call).await.ok()?;
+        let message = self.lines[0].call("/grpc.health.v1.Health/Check", call).await.ok()?.into_message().ok()?;
         let check: HealthCheck = prost::Message::decode(message).ok()?;
         match check.status {
             1 => Some(true),
@@ -266,6 +264,16 @@ fn broken(error: &tonic::transport::Error, timeout: Duration) -> Answer {
         return timed_out(timeout);
     }
     Answer::Broken { at: Break::Reset, message: words::chain(error) }
+}
+
+/// The answer that a response is.
+#[cfg(test)]
+pub(super) async fn answer_of(signal: Signal, response: http::Response<Body>) -> Answer {
+    match reply::read(response, Instant::now() + Duration::from_secs(1)).await {
+        Ok(Ok(reply)) => reply.into_answer(signal),
+        Ok(Err(answer)) => answer,
+        Err(_) => timed_out(Duration::from_secs(1)),
+    }
 }
 
 #[cfg(test)]

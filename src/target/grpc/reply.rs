@@ -9,9 +9,11 @@ use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 
 use super::frame;
-use crate::batch::Encoding;
+use crate::batch::{Encoding, Signal};
 use crate::otlp::answer::{Answer, Break};
 use crate::otlp::inflate::Inflater;
+use crate::otlp::media::Media;
+use crate::otlp::response;
 use crate::otlp::status::{self, Status};
 use crate::target::words::{self, RESPONSE_LIMIT, header};
 
@@ -67,6 +69,14 @@ impl Reply {
         }
     }
 
+    /// What came of an export.
+    pub(super) fn into_answer(self, signal: Signal) -> Answer {
+        match self.into_message() {
+            Ok(message) => response::read_success(signal, Media::Protobuf, &message),
+            Err(answer) => answer,
+        }
+    }
+
     /// The answer of a plain HTTP request.
     pub(super) fn into_plain_answer(self) -> Answer {
         match self.status.is_success() {
@@ -87,9 +97,9 @@ impl Reply {
         inflated.map_or_else(Bytes::new, |inflated| Bytes::copy_from_slice(inflated.bytes))
     }
 
-    /// No gRPC server spoke: a proxy did, or nobody to the end.
+    /// No gRPC server spoke: a proxy did, or nobody to the end. Without a grpc-status no success is one.
     fn without_status(self) -> Answer {
-        if self.status == StatusCode::OK {
+        if self.status.is_success() {
             let kind = header(&self.headers, CONTENT_TYPE.as_str()).unwrap_or("none");
             let message = format!("the answer ended without grpc-status (content type {kind})");
             return Answer::Broken { at: Break::Reset, message };
