@@ -14,6 +14,7 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod ceiling;
 pub mod chain;
 pub mod concurrency;
 pub mod counts;
@@ -35,6 +36,7 @@ pub mod silence;
 pub mod snapshot;
 pub mod step;
 pub mod stir;
+pub mod suspects;
 pub mod target_state;
 pub mod timeline;
 pub mod window;

@@ -1,0 +1,222 @@
+//! Suspects: batches that fail at one target again and again without a verdict, while it takes others. Pure.
+//!
+//! Such a batch crashes its receiver, or takes it longer than the timeout. Weak evidence parks it: out of the line it harms nobody,
+//! and is tried alone once a minute. Only strong evidence makes an end of it: it fails alone, while the target takes what is in line
+//! and fails with nothing of that. So a target that fails with every other request may get batches parked, and never condemned. One
+//! record a target and signal; it knows keys and counts, and neither bodies nor queue.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::batch::Key;
+
+/// Failures in line, with something taken in between, that park a batch.
+const TO_PARK: u32 = 3;
+
+/// Failures alone, while nothing else failed and something was taken, that make an end of it.
+const TO_CONVICT: u32 = 3;
+
+/// Between two tries of parked batches of one signal.
+pub const TRIED_EVERY: Duration = Duration::from_secs(60);
+
+/// Most batches that are remembered; for one more the lowest key is forgotten, and its next failure counts as its first.
+const REMEMBERED: usize = 1024;
+
+/// What becomes of a batch that failed without a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspicion {
+    /// It stays where it is.
+    None,
+    /// Out of the line.
+    Park(Past),
+    /// It is at fault: to be cut and its parts tried, or dead.
+    Convict(Past),
+}
+
+/// What a batch has behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// How often it failed there.
+    pub failures: u32,
+    /// First failure, in milliseconds since the Unix epoch.
+    pub first_ms: u64,
+}
+
+/// What one target did with one signal's batches.
+#[derive(Debug, Default)]
+pub struct Suspects {
+    /// Batches that were taken, and batches in line that failed without a verdict.
+    taken: u64,
+    failed: u64,
+    records: BTreeMap<Key, Record>,
+}
+
+#[derive(Debug)]
+struct Record {
+    past: Past,
+    /// Whether these were failures alone; one of the other kind begins anew.
+    alone: bool,
+    /// Failures that count.
+    counted: u32,
+    /// Where the target's counts stood at the last failure.
+    taken: u64,
+    failed: u64,
+}
+
+impl Suspects {
+    /// The target took that batch.
+    pub fn taken(&mut self, key: Key) {
+        self.taken += 1;
+        self.forget(key);
+    }
+
+    /// The batch is settled, wherever.
+    pub fn forget(&mut self, key: Key) {
+        if !self.records.is_empty() {
+            self.records.remove(&key);
+        }
+    }
+
+    /// How often that batch has failed here since it was last taken, or parked.
+    pub fn failures(&self, key: Key) -> u32 {
+        self.records.get(&key).map_or(0, |record| record.past.failures)
+    }
+
+    /// A batch in line failed without a verdict, at `at_ms`.
+    pub fn failed(&mut self, key: Key, at_ms: u64) -> Suspicion {
+        self.failed += 1;
+        let (taken, failed) = (self.taken, self.failed);
+        let record = self.record(key, at_ms, false);
+        if record.counted == 0 || taken > record.taken {
+            record.counted += 1;
+        }
+        (record.taken, record.failed) = (taken, failed);
+        let past = record.past;
+        if record.counted < TO_PARK {
+            return Suspicion::None;
+        }
+        self.records.remove(&key);
+        Suspicion::Park(past)
+    }
+
+    /// A parked batch failed without a verdict, alone, at `at_ms`.
+    pub fn failed_alone(&mut self, key: Key, at_ms: u64) -> Suspicion {
+        let (taken, failed) = (self.taken, self.failed);
+        let record = self.record(key, at_ms, true);
+        let first = record.past.failures == 1;
+        if first || (taken > record.taken && failed == record.failed) {
+            record.counted += 1;
+        } else if failed > record.failed {
+            record.counted = 1; // the target has trouble of its own
+        }
+        (record.taken, record.failed) = (taken, failed);
+        if record.counted < TO_CONVICT { Suspicion::None } else { Suspicion::Convict(record.past) }
+    }
+
+    fn record(&mut self, key: Key, at_ms: u64, alone: bool) -> &mut Record {
+        if self.records.len() >= REMEMBERED && !self.records.contains_key(&key) {
+            self.records.pop_first();
+        }
+        let past = Past { failures: 0, first_ms: at_ms };
+        let new = || Record { past, alone, counted: 0, taken: 0, failed: 0 };
+        let record = self.records.entry(key).or_insert_with(new);
+        if record.alone != alone {
+            *record = new();
+        }
+        record.past.failures = record.past.failures.saturating_add(1);
+        record
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BAD: Key = Key::new(1);
+
+    /// Fails `times` alone, with `between` before each.
+    fn alone(suspects: &mut Suspects, times: u32, between: impl Fn(&mut Suspects)) -> Suspicion {
+        let mut last = Suspicion::None;
+        for _ in 0..times {
+            between(suspects);
+            last = suspects.failed_alone(BAD, 9);
+        }
+        last
+    }
+
+    /// A batch that fails always, among others that are taken.
+    /// Guarantees that the third failure parks it and the third alone convicts it, with its story.
+    #[test]
+    fn a_batch_that_always_fails_is_parked_and_convicted() {
+        let mut suspects = Suspects::default();
+        for _ in 0..2 {
+            assert_eq!(suspects.failed(BAD, 5), Suspicion::None);
+            suspects.taken(Key::new(2));
+        }
+        assert_eq!(suspects.failed(BAD, 6), Suspicion::Park(Past { failures: 3, first_ms: 5 }));
+        let taken = |suspects: &mut Suspects| suspects.taken(Key::new(3));
+        assert_eq!(alone(&mut suspects, 2, taken), Suspicion::None);
+        assert_eq!(alone(&mut suspects, 1, taken), Suspicion::Convict(Past { failures: 3, first_ms: 9 }));
+    }
+
+    /// A target that fails with everything, one that took things only before, and a batch that is taken at last.
+    /// Guarantees that nothing is parked without others that were taken in between, and that memory is bounded.
+    #[test]
+    fn a_target_that_fails_with_everything_parks_nothing() {
+        let mut suspects = Suspects::default();
+        suspects.taken(Key::new(7));
+        for _ in 0..10 {
+            for seq in 1..2000 {
+                assert_eq!(suspects.failed(Key::new(seq), 5), Suspicion::None);
+            }
+        }
+        assert_eq!(suspects.records.len(), REMEMBERED);
+        let last = Key::new(1999);
+        suspects.taken(last);
+        assert_eq!(suspects.failures(last), 0);
+    }
+
+    /// A parked batch fails alone while the target fails with every other request in line, and while nothing else is sent.
+    /// Guarantees that neither convicts it.
+    #[test]
+    fn a_target_with_trouble_of_its_own_convicts_nothing() {
+        let mut suspects = Suspects::default();
+        let half = |suspects: &mut Suspects| {
+            suspects.taken(Key::new(3));
+            suspects.failed(Key::new(4), 5);
+        };
+        assert_eq!(alone(&mut suspects, 50, half), Suspicion::None);
+        assert_eq!(alone(&mut suspects, 50, |_| {}), Suspicion::None);
+    }
+
+    proptest! {
+        /// Any order of what a target does with a few batches, in line and alone.
+        /// Guarantees that a batch is parked only after three failures with others taken between them, and convicted only if in
+        /// between the last three failures alone others were taken and none in line failed.
+        #[test]
+        fn no_suspicion_without_others_taken(acts in proptest::collection::vec((0..4u64, 0..3u8), 0..300)) {
+            let mut suspects = Suspects::default();
+            let mut story: Vec<(u64, u8)> = Vec::new();
+            for (seq, act) in acts {
+                story.push((seq, act));
+                let key = Key::new(seq);
+                // What happened since it failed like this before.
+                let gap = story[..story.len() - 1].rsplit(|(other, then)| *other == seq && *then == act).next().unwrap();
+                let happened = |what: u8| gap.iter().any(|one| one.1 == what);
+                match act {
+                    0 => suspects.taken(key),
+                    1 => if let Suspicion::Park(past) = suspects.failed(key, 5) {
+                        prop_assert!(past.failures >= TO_PARK && happened(0));
+                    },
+                    _ => if let Suspicion::Convict(past) = suspects.failed_alone(key, 5) {
+                        prop_assert!(past.failures >= TO_CONVICT);
+                        suspects.forget(key);
+                        prop_assert!(happened(0) && !happened(1), "{story:?}");
+                    },
+                }
+            }
+        }
+    }
+}
