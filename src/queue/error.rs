@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::codec::Garbled;
+
 /// Why a batch was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
@@ -91,22 +93,47 @@ impl From<&AppendError> for QueueError {
 #[error("{text}")]
 pub struct StoreError {
     text: String,
-    corrupt: bool,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Failed,
+    Corrupt,
+    Damaged,
 }
 
 impl StoreError {
     /// Something failed that may work another time.
     pub(super) fn failed(text: impl Into<String>) -> StoreError {
-        StoreError { text: text.into(), corrupt: false }
+        StoreError { text: text.into(), kind: Kind::Failed }
     }
 
-    /// What lies on disk is not what was written.
+    /// One value on disk is not what was written.
     pub(super) fn corrupt(text: impl Into<String>) -> StoreError {
-        StoreError { text: text.into(), corrupt: true }
+        StoreError { text: text.into(), kind: Kind::Corrupt }
     }
 
-    /// Whether what lies on disk is not what was written.
+    /// The store itself is not what was written: it has to be salvaged.
+    pub(super) fn damaged(text: impl Into<String>) -> StoreError {
+        StoreError { text: text.into(), kind: Kind::Damaged }
+    }
+
+    /// What was to be `what` does not read: damage, unless a newer release wrote it.
+    pub(super) fn unreadable(what: impl std::fmt::Display, why: &Garbled) -> StoreError {
+        match *why == Garbled::NEWER {
+            true => StoreError::failed(format!("{what}: {why}: run that release again")),
+            false => StoreError::damaged(format!("{what}: {why}")),
+        }
+    }
+
+    /// Whether one value on disk is not what was written.
     pub fn is_corrupt(&self) -> bool {
-        self.corrupt
+        self.kind == Kind::Corrupt
+    }
+
+    /// Whether the store itself is not what was written.
+    pub fn is_damaged(&self) -> bool {
+        self.kind == Kind::Damaged
     }
 }

@@ -110,6 +110,11 @@ impl Intervals {
         here.or_else(|| self.0.range(key..).next()).map(|(first, last)| (*first, *last))
     }
 
+    /// Each interval's first and last key, in rising order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, Key)> {
+        self.0.iter().map(|(first, last)| (*first, *last))
+    }
+
     /// How many there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use super::codec::twin::Twin;
+use super::salvage::watermark;
 use super::shared::{Fuse, Shared};
 use super::space::Measurement;
 use super::store::{Engine, Family, keys};
@@ -52,7 +53,10 @@ impl Keeper {
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let _fuse = Fuse(&shared);
+        let directory = self.store.parent().unwrap_or(&self.store).to_owned();
+        let mut kept = watermark::keep(&directory, &shared, None);
         while shared.pulse.pause(EVERY) {
+            kept = watermark::keep(&directory, &shared, Some(kept));
             self.measure();
             for signal in Signal::ALL {
                 self.find_oldest(signal);
@@ -61,6 +65,7 @@ impl Keeper {
                 }
             }
         }
+        watermark::keep(&directory, &shared, None);
     }
 
     /// Looks at the disk.

@@ -21,6 +21,7 @@
 //! | `keeper`, `space` | quota, reclaim, age |
 //! | `open`, `directory` | open, recover, close, lock |
 //! | `memory/` | how much each part may hold, from the limit of the process |
+//! | `salvage/` | damaged files: found out, mended, accounted for |
 //! | `codec/`, `store/` | bytes on disk; the store, RocksDB named in one file |
 
 pub mod error;
@@ -52,6 +53,7 @@ mod parts;
 mod reader;
 mod recount;
 mod removal;
+mod salvage;
 mod settle;
 mod shared;
 mod space;

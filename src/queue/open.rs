@@ -19,11 +19,11 @@ use super::losses::Losses;
 use super::memory::Budget;
 use super::reader::{self, Errand};
 use super::recount::{read_books, read_intervals, read_parked};
+use super::salvage;
 use super::shared::Shared;
 use super::snapshot::StoreState;
 use super::space::Space;
 use super::store::memory::Disk;
-use super::store::rocks::Rocks;
 use super::store::{Engine, Family, keys};
 use crate::batch::{Key, Signal};
 use crate::config::{Durability, QueueConfig};
@@ -46,7 +46,8 @@ pub(super) fn open(config: &QueueConfig) -> Result<Opened, OpenError> {
     let directory = Directory::take(&config.directory)?;
     let path = directory.store().to_owned();
     let budget = Budget::of(config);
-    let opened = Rocks::open(&path, &budget).and_then(|engine| start(config, &budget, directory, Arc::new(engine)));
+    let opened =
+        salvage::open(&directory, &budget).and_then(|engine| start(config, &budget, directory, Arc::new(engine)));
     opened.map_err(|source| OpenError::Store { path, source })
 }
 
@@ -147,16 +148,16 @@ fn recover(engine: &dyn Engine, durability: Durability) -> Result<Recovered, Sto
     let number = |key: &[u8]| -> Result<Option<u64>, StoreError> {
         let bytes = engine.get(Family::Meta, key)?;
         let number = bytes.map(|bytes| bytes.as_slice().try_into().map(u64::from_le_bytes));
-        number.transpose().map_err(|_| StoreError::corrupt("a number in the store's head means nothing"))
+        number.transpose().map_err(|_| StoreError::damaged("a number in the store's head means nothing"))
     };
     let store = number(keys::STORE)?.unwrap_or_else(rand::random);
     let epoch = number(keys::EPOCH)?.unwrap_or(0) + 1;
     let run = match engine.get(Family::Meta, keys::RUN)? {
-        Some(bytes) => meta::Run::decode(&bytes).map_err(|error| StoreError::corrupt(error.to_string()))?,
+        Some(bytes) => meta::Run::decode(&bytes).map_err(|error| StoreError::damaged(error.to_string()))?,
         None => meta::Run::Closed,
     };
     let dead = match engine.get(Family::Meta, keys::DEAD)? {
-        Some(bytes) => meta::Dead::decode(&bytes).map_err(|error| StoreError::corrupt(error.to_string()))?,
+        Some(bytes) => meta::Dead::decode(&bytes).map_err(|error| StoreError::damaged(error.to_string()))?,
         None => meta::Dead::default(),
     };
     let (mut books, mut intervals, mut parked) = <([Ledger; 3], [Intervals; 3], [Vec<_>; 3])>::default();

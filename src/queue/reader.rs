@@ -146,7 +146,7 @@ fn index(engine: &dyn Engine, job: &Job) -> Result<(Vec<(Key, Twin)>, Key), Stor
                 ControlFlow::Continue(())
             }
             Err(error) => {
-                garbled = Err(StoreError::corrupt(format!("index entry {key}: {error}")));
+                garbled = Err(StoreError::unreadable(format_args!("index entry {key}"), &error));
                 ControlFlow::Break(())
             }
         }

@@ -111,7 +111,7 @@ impl<'e> Recounting<'e> {
                     ControlFlow::Continue(())
                 }
                 Err(error) => {
-                    garbled = Err(StoreError::corrupt(format!("index entry {key}: {error}")));
+                    garbled = Err(StoreError::unreadable(format_args!("index entry {key}"), &error));
                     ControlFlow::Break(())
                 }
             }
@@ -129,7 +129,7 @@ impl<'e> Recounting<'e> {
 pub(super) fn read_books(view: &dyn View, signal: Signal) -> Result<Ledger, StoreError> {
     match view.get(Family::Meta, &keys::books(signal))? {
         Some(bytes) => {
-            books::decode(&bytes).map_err(|error| StoreError::corrupt(format!("books of {signal}: {error}")))
+            books::decode(&bytes).map_err(|error| StoreError::unreadable(format_args!("books of {signal}"), &error))
         }
         None => Ok(Ledger { next_seq: 1, low: 1, ..Ledger::default() }),
     }
@@ -150,7 +150,7 @@ pub(super) fn read_intervals(view: &dyn View, signal: Signal) -> Result<Interval
                 ControlFlow::Continue(())
             }
             _ => {
-                garbled = Err(StoreError::corrupt(format!("an owed interval of {signal} means nothing")));
+                garbled = Err(StoreError::damaged(format!("an owed interval of {signal} means nothing")));
                 ControlFlow::Break(())
             }
         },
@@ -172,7 +172,7 @@ pub(super) fn read_parked(view: &dyn View, signal: Signal) -> Result<Vec<(Key, H
             ControlFlow::Continue(())
         }
         _ => {
-            garbled = Err(StoreError::corrupt(format!("an index entry of what is parked of {signal} means nothing")));
+            garbled = Err(StoreError::damaged(format!("an index entry of what is parked of {signal} means nothing")));
             ControlFlow::Break(())
         }
     })?;

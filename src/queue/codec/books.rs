@@ -33,7 +33,7 @@ pub(in crate::queue) fn decode(bytes: &[u8]) -> Result<Ledger, Garbled> {
     }
     let mut reader = Reader(content);
     if reader.u8()? != VERSION {
-        return Err(Garbled("ledger is of an unknown version"));
+        return Err(Garbled::NEWER);
     }
     let (dead, dropped) = (usize::from(reader.u8()?), usize::from(reader.u8()?));
     let mut books = Ledger {
@@ -50,7 +50,7 @@ pub(in crate::queue) fn decode(bytes: &[u8]) -> Result<Ledger, Garbled> {
         ..Ledger::default()
     };
     if dead > books.dead.len() || dropped > books.dropped.len() {
-        return Err(Garbled("ledger knows more reasons than this release"));
+        return Err(Garbled::NEWER);
     }
     for number in books.dead.iter_mut().take(dead).chain(books.dropped.iter_mut().take(dropped)) {
         *number = reader.u64()?;

@@ -14,6 +14,11 @@ pub(super) mod twin;
 #[error("{0}")]
 pub(super) struct Garbled(pub(super) &'static str);
 
+impl Garbled {
+    /// Whole, but of a release after this one.
+    pub(super) const NEWER: Garbled = Garbled("it was written by a newer release");
+}
+
 /// Reads integers off the front of a slice.
 pub(super) struct Reader<'b>(pub(super) &'b [u8]);
 

@@ -1,0 +1,120 @@
+//! What is known of the store when the store is gone: a small file beside it, replaced as a whole.
+//!
+//! Version (1), store id (8), epoch (8), then a ledger of each signal behind its length (4); CRC32C (4). It is written at
+//! each open, every [`EVERY`] and when the queue is closed, and read when the store is damaged or behind it. The
+//! store's own word counts unless less came in by it than by this.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::queue::codec::{Garbled, Reader, books};
+use crate::queue::ledger::Ledger;
+use crate::queue::shared::Shared;
+
+/// How often it is brought up to date while the queue runs: at most this much is not known after a total loss.
+const EVERY: Duration = Duration::from_secs(10);
+
+const FILE: &str = "spillway.watermark";
+const VERSION: u8 = 1;
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Watermark {
+    pub store: u64,
+    pub epoch: u64,
+    pub books: [Ledger; 3],
+}
+
+/// Brings the file up to date with the books as last committed, unless that was done lately; when it was.
+/// A failure costs what could be said after a total loss.
+pub(in crate::queue) fn keep(directory: &Path, shared: &Shared, last: Option<Instant>) -> Instant {
+    if let Some(last) = last
+        && last.elapsed() < EVERY
+    {
+        return last;
+    }
+    let books = crate::batch::Signal::ALL.map(|signal| shared.lanes(signal).books);
+    let watermark = Watermark { store: shared.store, epoch: u64::from(shared.epoch), books };
+    if let Err(error) = watermark.write(directory) {
+        tracing::warn!(%error, "the watermark beside the store cannot be written");
+    }
+    Instant::now()
+}
+
+impl Watermark {
+    /// The watermark of a directory; `None` where there is none that reads.
+    pub(super) fn read(directory: &Path) -> Option<Watermark> {
+        let bytes = fs::read(directory.join(FILE)).ok()?;
+        Watermark::decode(&bytes).ok()
+    }
+
+    /// Written beside and renamed into place, synced: the file is whole or as it was.
+    pub(super) fn write(&self, directory: &Path) -> io::Result<()> {
+        replace(directory, FILE, &self.encode())
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        bytes.extend(self.store.to_le_bytes());
+        bytes.extend(self.epoch.to_le_bytes());
+        for ledger in self.books.iter().map(books::encode) {
+            bytes.extend((ledger.len() as u32).to_le_bytes());
+            bytes.extend(ledger);
+        }
+        bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Watermark, Garbled> {
+        let (content, crc) = bytes.split_last_chunk().ok_or(Garbled("watermark is too short"))?;
+        let mut reader = Reader(content);
+        if u32::from_le_bytes(*crc) != crc32c::crc32c(content) || reader.u8()? != VERSION {
+            return Err(Garbled("watermark does not match its checksum"));
+        }
+        let (store, epoch) = (reader.u64()?, reader.u64()?);
+        let mut read = <[Ledger; 3]>::default();
+        for ledger in &mut read {
+            let len = reader.u32()? as usize;
+            *ledger = books::decode(reader.take(len)?)?;
+        }
+        Ok(Watermark { store, epoch, books: read })
+    }
+}
+
+/// Replaces a file of the directory by one of that content, synced.
+pub(super) fn replace(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let draft = directory.join(format!("{name}.new"));
+    let mut file = File::create(&draft)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&draft, directory.join(name))?;
+    File::open(directory)?.sync_all()
+}
+
+/// How far a ledger got, by what came in: that was synced before anybody was told, which settles need not be.
+pub(super) fn came(ledger: &Ledger) -> u64 {
+    ledger.accepted + ledger.imported
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scenario: a watermark is written, and each of its bits is flipped. Guarantee: it reads as written or not at all.
+    #[test]
+    fn it_reads_as_it_was_written_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let books = [1, 2, 3].map(|next_seq| Ledger { next_seq, accepted: 9, ..Ledger::default() });
+        let watermark = Watermark { store: 7, epoch: 8, books };
+        watermark.write(directory.path()).unwrap();
+        assert_eq!(Watermark::read(directory.path()), Some(watermark.clone()));
+        let whole = watermark.encode();
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Watermark::decode(&bytes).is_err(), "bit {bit}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A gateway in this process between clients and two hubs, each of the hubs behind a proxy that can go wrong.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use spillway::app::App;
+use spillway::batch::Signal;
+use spillway::config::{Config, Source};
+use spillway::queue::ledger::Ledger;
+use tempfile::TempDir;
+
+use crate::hub::Hub;
+use crate::proxy::Proxy;
+use crate::tls::{NAME, Papers};
+
+/// One key pair is enough for all.
+static PAPERS: LazyLock<Papers> = LazyLock::new(Papers::new);
+
+/// How the gateway speaks to both hubs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    Grpc,
+    Http,
+    GrpcTls,
+    HttpTls,
+}
+
+impl Over {
+    const fn protocol(self) -> &'static str {
+        if matches!(self, Over::Grpc | Over::GrpcTls) { "otlp_grpc" } else { "otlp_http" }
+    }
+
+    const fn secure(self) -> bool {
+        matches!(self, Over::GrpcTls | Over::HttpTls)
+    }
+}
+
+/// A hub and the way to it.
+pub(crate) struct Place {
+    pub(crate) hub: Hub,
+    pub(crate) proxy: Proxy,
+}
+
+/// How a rig is made; patience is short, so that a scenario takes seconds.
+pub(crate) struct Plan {
+    pub(crate) over: Over,
+    pub(crate) per_request: u64,
+    /// Time that each answer of a hub takes.
+    pub(crate) pause: Duration,
+    /// Whether the primary is to have everything in the end.
+    pub(crate) replay_to_primary: bool,
+    /// Endpoints other than those of the proxies, by place.
+    pub(crate) endpoints: [Option<&'static str>; 2],
+    /// The knobs of both targets.
+    pub(crate) knobs: &'static str,
+    /// The knobs of the chain.
+    pub(crate) chain: &'static str,
+}
+
+/// Short patience in all things.
+pub(crate) const HURRIED: &str = "timeout: 1s, retry: {initial_interval: 50ms, max_interval: 500ms}, \
+    health: {interval: 400ms, timeout: 400ms, unhealthy_after: 2}, \
+    breaker: {open_for: 200ms, max_open_for: 500ms, half_open_successes: 2, ramp: 500ms}, \
+    concurrency: {max: 8}, throttle_patience: 700ms";
+
+impl Plan {
+    pub(crate) fn new(over: Over) -> Plan {
+        Plan {
+            over,
+            per_request: 10,
+            pause: Duration::from_millis(20),
+            replay_to_primary: true,
+            endpoints: [None, None],
+            knobs: HURRIED,
+            chain: "failover_after: 700ms, min_stay: 500ms",
+        }
+    }
+
+    /// Starts everything.
+    pub(crate) async fn raise(&self) -> Rig {
+        let home = tempfile::tempdir().unwrap();
+        PAPERS.write_authority(&home.path().join("ca.pem"));
+        let papers = || self.over.secure().then(|| PAPERS.clone());
+        let mut places = Vec::new();
+        for _ in 0..2 {
+            let hub = Hub::start(self.per_request, self.pause).await;
+            let proxy = Proxy::start(hub.address, papers()).await;
+            places.push(Place { hub, proxy });
+        }
+        let [primary, fallback] = places.try_into().unwrap_or_else(|_| panic!("two places"));
+        let text = self.config([&primary.proxy.url(), &fallback.proxy.url()], &home);
+        let loaded = Config::load(&Source::Text { name: "rig".to_owned(), text }, &[], &|_| None);
+        let app = App::start(loaded.unwrap_or_else(|mistakes| panic!("{mistakes:?}")).config).await.unwrap();
+        Rig { primary, fallback, app, _home: home }
+    }
+
+    fn config(&self, urls: [&str; 2], home: &TempDir) -> String {
+        let home = home.path().display();
+        let tls = match self.over.secure() {
+            true => format!("tls: {{ca_file: {home}/ca.pem, server_name_override: {NAME}}}, "),
+            false => String::new(),
+        };
+        let mut text = "targets:\n".to_owned();
+        for (place, name) in ["hub", "direct"].into_iter().enumerate() {
+            let url = self.endpoints[place].unwrap_or(urls[place]);
+            let (protocol, knobs, replay) = (self.over.protocol(), self.knobs, self.replay_to_primary);
+            let replay = if place == 1 { format!(", replay_to_primary: {replay}") } else { String::new() };
+            let _ = writeln!(text, "  {name}: {{protocol: {protocol}, endpoint: \"{url}\", {tls}{knobs}{replay}}}");
+        }
+        let _ = write!(
+            text,
+            "chain: {{primary: hub, fallback: [direct], {}}}\n\
+             receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 127.0.0.1:0}}, http: {{endpoint: 127.0.0.1:0}}}}}}}}\n\
+             queue: {{directory: {home}/queue, memory_limit: 64MiB}}\n\
+             admin: {{endpoint: 127.0.0.1:0}}\nshutdown: {{linger: 0, timeout: 10s}}\n",
+            self.chain
+        );
+        text
+    }
+}
+
+/// See the module.
+pub(crate) struct Rig {
+    pub(crate) primary: Place,
+    pub(crate) fallback: Place,
+    pub(crate) app: App,
+    _home: TempDir,
+}
+
+impl Rig {
+    /// The books of one signal.
+    pub(crate) fn books(&self, signal: Signal) -> Ledger {
+        self.app.queue().snapshot().signals[signal.index()].books
+    }
+
+    /// Items that are queued, all signals together.
+    pub(crate) fn queued(&self) -> u64 {
+        Signal::ALL.map(|signal| self.books(signal).queued).iter().sum()
+    }
+
+    /// Traffic moves of that signal's chain to the target at that position.
+    pub(crate) fn failovers(&self, signal: Signal) -> u64 {
+        let chain = &self.app.deliver().snapshot().chains[signal.index()];
+        chain.failovers.iter().filter(|moved| moved.to == "direct").map(|moved| moved.count).sum()
+    }
+
+    /// What happened, for the message of a failed scenario.
+    pub(crate) fn story(&self) -> String {
+        let snapshot = self.app.deliver().snapshot();
+        let mut text = String::new();
+        for event in &snapshot.timeline {
+            let _ = writeln!(text, "  {} {}", event.at_ms % 1_000_000, event.what);
+        }
+        for target in &snapshot.targets {
+            let _ = writeln!(
+                text,
+                "  {}: {:?} up {} inflight {} of {} wait {:?}, {:?}, last error {:?}",
+                target.name,
+                target.breaker,
+                target.up,
+                target.inflight,
+                target.concurrency,
+                target.retry_delay,
+                target.attempts,
+                target.last_error
+            );
+        }
+        for signal in Signal::ALL {
+            let depth = &self.app.queue().snapshot().signals[signal.index()];
+            let active = &snapshot.chains[signal.index()].active;
+            let _ = writeln!(
+                text,
+                "  {signal}: active {active}, leased {}, {:?}; at the hubs {} and {}",
+                depth.leased_batches,
+                depth.books,
+                self.primary.hub.distinct(signal),
+                self.fallback.hub.distinct(signal)
+            );
+        }
+        text
+    }
+
+    /// Waits for a condition; fails with the story.
+    pub(crate) async fn until(&self, what: &str, patience: Duration, met: impl Fn(&Rig) -> bool) -> Duration {
+        let began = Instant::now();
+        while !met(self) {
+            assert!(began.elapsed() < patience, "not within {patience:?}: {what}\n{}", self.story());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        began.elapsed()
+    }
+}

@@ -1,0 +1,70 @@
+//! Certificates: good ones, and one for each way in which a certificate can be no good.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::PrivateKeyDer;
+
+/// The name that good papers are for; clients expect it whatever the address (`tls.server_name_override`).
+pub(crate) const NAME: &str = "hub.test";
+
+/// What a server shows.
+#[derive(Clone)]
+pub(crate) struct Papers {
+    /// Of an authority that clients trust, for [`NAME`].
+    pub(crate) good: Arc<ServerConfig>,
+    /// The same, years ago.
+    pub(crate) expired: Arc<ServerConfig>,
+    /// For another name.
+    pub(crate) other_name: Arc<ServerConfig>,
+    /// Of another authority.
+    pub(crate) stranger: Arc<ServerConfig>,
+    authority: Arc<str>,
+}
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+impl Papers {
+    /// Papers of a new authority.
+    pub(crate) fn new() -> Papers {
+        let (known, unknown) = (authority(), authority());
+        Papers {
+            good: server(&known, NAME, 2100),
+            expired: server(&known, NAME, 2020),
+            other_name: server(&known, "elsewhere.test", 2100),
+            stranger: server(&unknown, NAME, 2100),
+            authority: known.pem().into(),
+        }
+    }
+
+    /// Writes the certificate of the authority that clients are to trust.
+    pub(crate) fn write_authority(&self, path: &Path) {
+        std::fs::write(path, &*self.authority).unwrap();
+    }
+}
+
+fn authority() -> Authority {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn server(authority: &Authority, name: &str, until: i32) -> Arc<ServerConfig> {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2019, 1, 1);
+    params.not_after = date_time_ymd(until, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, authority).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
+}
