@@ -14,6 +14,7 @@
 
 mod parked;
 mod pick;
+mod returned;
 mod ring;
 mod source;
 
@@ -27,6 +28,7 @@ pub(super) use ring::Stored;
 pub(super) use source::{Job, Origin, SLICE_BATCHES, Slice};
 
 use self::parked::Parked;
+use self::returned::Returned;
 use self::ring::Ring;
 use self::source::Source;
 use super::intervals::{Edit, Intervals};
@@ -90,12 +92,6 @@ enum Ending {
     Part(Held),
 }
 
-#[derive(Debug)]
-struct Returned {
-    held: Held,
-    not_before: Option<Instant>,
-}
-
 /// A batch that was just leased.
 #[derive(Debug)]
 pub(super) struct Grant {
@@ -118,7 +114,7 @@ pub(super) struct Lanes {
     scan: Source,
     owed: Source,
     intervals: Intervals,
-    returned: BTreeMap<Key, Returned>,
+    returned: Returned,
     leased: BTreeMap<Key, Leased>,
     leased_bytes: u64,
     leased_items: u64,
@@ -142,7 +138,7 @@ impl Lanes {
             scan: Source::new(low, slice),
             owed: Source::new(low, slice),
             intervals,
-            returned: BTreeMap::new(),
+            returned: Returned::default(),
             leased: BTreeMap::new(),
             leased_bytes: 0,
             leased_items: 0,
@@ -173,7 +169,7 @@ impl Lanes {
             return false;
         };
         held.attempts += u32::from(counts);
-        self.returned.insert(key, Returned { held, not_before });
+        self.returned.insert(key, held, not_before);
         true
     }
 
@@ -207,7 +203,7 @@ impl Lanes {
     pub(super) fn end_settle(&mut self, key: Key) {
         match self.ending.remove(&key) {
             Some(Ending::Lease(Fate::BecomesOwed)) => self.owed.rewind(key),
-            Some(Ending::Part(held)) => drop(self.returned.insert(key, Returned { held, not_before: None })),
+            Some(Ending::Part(held)) => self.returned.insert(key, held, None),
             Some(Ending::Lease(Fate::Goes | Fate::Splits)) => {}
             None => self.parked.end_settle(key),
         }
@@ -237,7 +233,7 @@ impl Lanes {
         }
         self.scan.drop_below(below);
         self.owed.drop_below(below);
-        self.returned = self.returned.split_off(&below);
+        self.returned.drop_below(below);
         let kept = self.leased.split_off(&below);
         for leased in std::mem::replace(&mut self.leased, kept).into_values() {
             self.leased_bytes -= leased.held.weight;
@@ -258,7 +254,7 @@ impl Lanes {
         let scan = self.next_of(Origin::Scan).unwrap_or(self.end);
         let owed = self.next_of(Origin::Owed).unwrap_or(self.end);
         let leased = self.leased.keys().next().copied().unwrap_or(self.end);
-        let returned = self.returned.keys().next().copied().unwrap_or(self.end);
+        let returned = self.returned.first().unwrap_or(self.end);
         let mut staying = self.ending.iter().filter(|(_, ending)| ending.stays()).map(|(key, _)| *key);
         let staying = staying.next().unwrap_or(self.end);
         self.ring_front().min(scan).min(owed).min(leased).min(returned).min(staying)
@@ -275,7 +271,7 @@ impl Lanes {
             && before <= unread
             && self.ending.range(open).all(|(_, ending)| !matches!(ending, Ending::Part(held) if !held.owed))
             && self.leased.range(open).all(|(_, leased)| leased.held.owed)
-            && self.returned.range(open).all(|(_, returned)| returned.held.owed)
+            && self.returned.only_owed_in(open)
     }
 
     /// Notes the result of a read; `false` when it is not wanted any more.

@@ -51,8 +51,8 @@ impl Lanes {
             return Step::Nothing;
         };
         match next {
-            Next::Returned(key) => match self.returned.remove(&key) {
-                Some(returned) => Step::Fetch(key, returned.held, self.lease(key, returned.held)),
+            Next::Returned(key) => match self.returned.remove(key) {
+                Some(held) => Step::Fetch(key, held, self.lease(key, held)),
                 None => Step::Nothing,
             },
             Next::Source(origin) => match self.source(origin).pop() {
@@ -70,11 +70,10 @@ impl Lanes {
     pub(in crate::queue) fn pending(&mut self, taker: Taker, now: Instant) -> Pending {
         let backlog = self.next_backlog(taker, now).is_some();
         let waits = self.order == Order::Fifo && self.backlog_before_ring(taker);
-        let mut held = self.returned.values().filter(|returned| taker == Taker::Primary || !returned.held.owed);
         let held_until = match self.order {
             Order::Fifo if backlog => None,
-            Order::Fifo => held.next().and_then(|returned| returned.not_before),
-            Order::FreshFirst => held.filter_map(|returned| returned.not_before.filter(|at| *at > now)).min(),
+            Order::Fifo => self.returned.first_of(taker).and_then(|(_, not_before)| not_before),
+            Order::FreshFirst => self.returned.next_ready(taker, now),
         };
         let unreadable =
             [self.scan.not_before, self.owed.not_before].into_iter().flatten().filter(|at| *at > now).min();
@@ -93,17 +92,13 @@ impl Lanes {
         if self.order == Order::Fifo && self.waits(taker) {
             return None;
         }
-        let mut eligible = self.returned.iter().filter(|(_, returned)| taker == Taker::Primary || !returned.held.owed);
-        let ready = |not_before: Option<Instant>| not_before.is_none_or(|at| at <= now);
-        let returned = match self.order {
-            Order::Fifo => eligible.next().map(|(key, returned)| (*key, ready(returned.not_before))),
-            Order::FreshFirst => eligible.find(|(_, returned)| ready(returned.not_before)).map(|(key, _)| (*key, true)),
-        };
         if self.order == Order::FreshFirst
-            && let Some((key, _)) = returned
+            && let Some(key) = self.returned.ready(taker, now)
         {
             return Some(Next::Returned(key));
         }
+        // Those of `fresh_first` are all held.
+        let returned = if self.order == Order::Fifo { self.returned.first_of(taker) } else { None };
         let scan = self.next_of(Origin::Scan).map(|key| (key, Origin::Scan));
         let owed = if taker == Taker::Primary { self.next_of(Origin::Owed) } else { None };
         let owed = owed.map(|key| (key, Origin::Owed));
@@ -112,8 +107,8 @@ impl Lanes {
             (scan, owed) => scan.or(owed),
         };
         match (returned, source) {
-            (Some((key, ready)), source) if source.is_none_or(|(ahead, _)| key < ahead) => {
-                ready.then_some(Next::Returned(key))
+            (Some((key, not_before)), source) if source.is_none_or(|(ahead, _)| key < ahead) => {
+                not_before.is_none_or(|at| at <= now).then_some(Next::Returned(key))
             }
             (_, Some((_, origin))) => self.can_read(origin, now).then_some(Next::Source(origin)),
             (_, None) => None,
@@ -122,7 +117,7 @@ impl Lanes {
 
     /// For a FIFO: whether anything is to be served before the ring, were it held or unreadable.
     fn backlog_before_ring(&mut self, taker: Taker) -> bool {
-        let returned = self.returned.values().any(|returned| taker == Taker::Primary || !returned.held.owed);
+        let returned = self.returned.first_of(taker).is_some();
         let owed = taker == Taker::Primary && self.next_of(Origin::Owed).is_some();
         returned || owed || self.waits(taker) || self.next_of(Origin::Scan).is_some()
     }
@@ -152,7 +147,7 @@ impl Lanes {
         let range = self.unread(origin)?;
         let mut skip: Vec<Key> = self.leased.range(range.clone()).map(|(key, _)| *key).collect();
         skip.extend(self.ending.range(range.clone()).map(|(key, _)| *key));
-        skip.extend(self.returned.range(range.clone()).map(|(key, _)| *key));
+        skip.extend(self.returned.keys_in(range.clone()));
         skip.sort_unstable();
         let bytes = self.source(origin).slice;
         let generation = self.source(origin).begin(range.end);

@@ -1,0 +1,157 @@
+//! Batches whose lease ended without a settle, some of them held for a while.
+//!
+//! Asking who is next costs the same however many are held: those that may go are kept apart from those that wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeBounds;
+
+use tokio::time::Instant;
+
+use super::Held;
+use crate::batch::Key;
+use crate::queue::lease::Taker;
+
+/// Those that came back, the owed ones apart: a fallback never gets them.
+#[derive(Debug, Default)]
+pub(super) struct Returned {
+    kinds: [Kind; 2],
+}
+
+#[derive(Debug, Default)]
+struct Kind {
+    all: BTreeMap<Key, Back>,
+    /// Those that may be leased,
+    ready: BTreeSet<Key>,
+    /// and the others, soonest first. One whose time has come may still stand here.
+    waiting: BTreeSet<(Instant, Key)>,
+}
+
+#[derive(Debug)]
+struct Back {
+    held: Held,
+    not_before: Option<Instant>,
+}
+
+impl Returned {
+    pub(super) fn insert(&mut self, key: Key, held: Held, not_before: Option<Instant>) {
+        let kind = &mut self.kinds[usize::from(held.owed)];
+        match not_before {
+            Some(at) => kind.waiting.insert((at, key)),
+            None => kind.ready.insert(key),
+        };
+        kind.all.insert(key, Back { held, not_before });
+    }
+
+    pub(super) fn remove(&mut self, key: Key) -> Option<Held> {
+        self.kinds.iter_mut().find_map(|kind| kind.remove(key))
+    }
+
+    pub(super) fn drop_below(&mut self, below: Key) {
+        for kind in &mut self.kinds {
+            while let Some((key, _)) = kind.all.first_key_value().filter(|(key, _)| **key < below) {
+                let key = *key;
+                kind.remove(key);
+            }
+        }
+    }
+
+    /// The lowest that may be leased now.
+    pub(super) fn ready(&mut self, taker: Taker, now: Instant) -> Option<Key> {
+        let kinds = &mut self.kinds[..kinds(taker)];
+        kinds.iter_mut().filter_map(|kind| kind.ready(now)).min()
+    }
+
+    /// The lowest, and until when it is held.
+    pub(super) fn first_of(&self, taker: Taker) -> Option<(Key, Option<Instant>)> {
+        let firsts = self.kinds[..kinds(taker)].iter().filter_map(|kind| kind.all.first_key_value());
+        firsts.map(|(key, back)| (*key, back.not_before)).min_by_key(|(key, _)| *key)
+    }
+
+    /// When the next of those that wait may be leased.
+    pub(super) fn next_ready(&self, taker: Taker, now: Instant) -> Option<Instant> {
+        let waiting = self.kinds[..kinds(taker)]
+            .iter()
+            .flat_map(|kind| kind.waiting.iter().map(|(at, _)| *at).find(|at| *at > now));
+        waiting.min()
+    }
+
+    /// The lowest of all.
+    pub(super) fn first(&self) -> Option<Key> {
+        self.first_of(Taker::Primary).map(|(key, _)| key)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.kinds.iter().map(|kind| kind.all.len()).sum()
+    }
+
+    pub(super) fn keys_in(&self, range: impl RangeBounds<Key> + Clone) -> impl Iterator<Item = Key> {
+        self.kinds.iter().flat_map(move |kind| kind.all.range(range.clone()).map(|(key, _)| *key))
+    }
+
+    /// Whether all of them in that range are owed.
+    pub(super) fn only_owed_in(&self, range: impl RangeBounds<Key>) -> bool {
+        self.kinds[0].all.range(range).next().is_none()
+    }
+}
+
+/// How many of the kinds that taker may get.
+fn kinds(taker: Taker) -> usize {
+    match taker {
+        Taker::Primary => 2,
+        Taker::Fallback => 1,
+    }
+}
+
+impl Kind {
+    fn remove(&mut self, key: Key) -> Option<Held> {
+        let Back { held, not_before } = self.all.remove(&key)?;
+        self.ready.remove(&key);
+        not_before.map(|at| self.waiting.remove(&(at, key)));
+        Some(held)
+    }
+
+    fn ready(&mut self, now: Instant) -> Option<Key> {
+        while let Some((_, key)) = self.waiting.first().copied().filter(|(at, _)| *at <= now) {
+            self.waiting.pop_first();
+            self.ready.insert(key);
+        }
+        self.ready.first().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn held(owed: bool) -> Held {
+        Held { items: 1, weight: 1, owed, parked: false, attempts: 0 }
+    }
+
+    /// Scenario: batches come back, some held, some owed. Guarantee: the lowest that is not held comes first, a fallback gets
+    /// no owed one, and each comes once its time has come.
+    #[test]
+    fn the_lowest_that_may_go_comes_first() {
+        let (mut returned, now) = (Returned::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        returned.insert(Key::new(1), held(false), Some(now + 2 * second));
+        returned.insert(Key::new(2), held(true), None);
+        returned.insert(Key::new(3), held(false), Some(now + second));
+        returned.insert(Key::new(4), held(false), None);
+        let ready = |returned: &mut Returned, taker, at| returned.ready(taker, at).map(|key| key.seq);
+        assert_eq!(ready(&mut returned, Taker::Primary, now), Some(2));
+        assert_eq!(ready(&mut returned, Taker::Fallback, now), Some(4));
+        assert_eq!(returned.next_ready(Taker::Primary, now), Some(now + second));
+        assert_eq!(ready(&mut returned, Taker::Fallback, now + second), Some(3));
+        assert_eq!(returned.next_ready(Taker::Primary, now + second), Some(now + 2 * second));
+        assert_eq!(ready(&mut returned, Taker::Primary, now + 2 * second), Some(1));
+        assert_eq!(returned.first_of(Taker::Fallback), Some((Key::new(1), Some(now + 2 * second))));
+        assert_eq!((returned.remove(Key::new(1)), returned.remove(Key::new(1))), (Some(held(false)), None));
+        assert_eq!((returned.first().map(|key| key.seq), returned.len()), (Some(2), 3));
+        assert!(returned.only_owed_in(..Key::new(3)) && !returned.only_owed_in(Key::new(3)..));
+        returned.drop_below(Key::new(4));
+        assert_eq!((ready(&mut returned, Taker::Primary, now + second), returned.len()), (Some(4), 1));
+        assert_eq!(returned.keys_in(..).collect::<Vec<_>>(), [Key::new(4)]);
+    }
+}
