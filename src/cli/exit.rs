@@ -67,7 +67,8 @@ impl From<&OpenError> for Code {
     }
 }
 
-/// From here on a panic on any thread ends the process with [`Code::Bug`] and a sentence.
+/// From here on a panic ends the process with [`Code::Bug`] and a sentence, unless it is on a thread of the queue: those are
+/// watched by the queue itself, which refuses everything until it has reopened its store.
 ///
 /// A thread that is gone would leave a gateway that looks alive and does nothing; one that ends is started again by its
 /// supervisor and recovers, and nothing acknowledged is lost.
@@ -76,6 +77,9 @@ pub(super) fn end_on_panic() {
         let what = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
         let sentence = format!("this is a bug in spillway{place}: {what}; what was acknowledged is on disk");
+        if std::thread::current().name().is_some_and(|name| name.starts_with("queue-")) {
+            return out::note(&sentence);
+        }
         std::process::exit(out::fail(&sentence, Code::Bug) as i32);
     }));
 }
@@ -102,6 +106,23 @@ mod tests {
             said.contains("this is a bug in spillway at src/cli/exit.rs:") && said.contains("two and two is five"),
             "{said}"
         );
+    }
+
+    /// A panic on a thread of the queue is said, and leaves the process to the queue's owner.
+    #[test]
+    fn a_panic_of_the_queue_is_left_to_the_queue() {
+        const CHILD: &str = "SPILLWAY_TEST_QUEUE_PANICS";
+        if std::env::var_os(CHILD).is_some() {
+            end_on_panic();
+            let thread = std::thread::Builder::new().name("queue-read".to_owned());
+            assert!(thread.spawn(|| panic!("two and two is five")).unwrap().join().is_err());
+            return;
+        }
+        let name = "cli::exit::tests::a_panic_of_the_queue_is_left_to_the_queue";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("two and two is five"));
     }
 
     /// Every code that the program knows stands in the help.

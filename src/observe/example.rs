@@ -52,6 +52,7 @@ pub(super) fn queue() -> queue::snapshot::Snapshot {
         commit_groups: 0,
         commit_batches: 0,
         late_settles: 0,
+        store_reopens: 0,
         dead_letters: (0, 0),
     }
 }

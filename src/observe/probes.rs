@@ -57,6 +57,10 @@ pub(super) fn readyz(phase: Phase, store: Option<StoreState>) -> Answer {
             StatusCode::SERVICE_UNAVAILABLE,
             "not ready: a write to the queue failed, nothing is acknowledged until the store was reopened and verified",
         ),
+        (Phase::Running, Some(StoreState::Recovering)) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: the store failed and is being reopened, nothing is acknowledged until it was verified",
+        ),
         (Phase::Running, Some(StoreState::Full)) => {
             (StatusCode::OK, "ready, but the queue is full: new requests are refused with a delay")
         }
@@ -92,6 +96,7 @@ mod tests {
             (Phase::Running, Some(StoreState::Open), true),
             (Phase::Running, Some(StoreState::Full), true),
             (Phase::Running, Some(StoreState::Poisoned), false),
+            (Phase::Running, Some(StoreState::Recovering), false),
             (Phase::Running, Some(StoreState::Closing), false),
             (Phase::Stopping, Some(StoreState::Open), false),
         ] {

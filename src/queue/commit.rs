@@ -4,6 +4,7 @@
 //! is the timer. Settles ride on batches, or are written by themselves when they are due.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::codec::meta;
@@ -42,7 +43,7 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    /// Writes until the inbox is closed and empty, or a write fails. In the end everything is synced.
+    /// Writes until the inbox is closed and empty, or the store fails.
     pub(super) fn run(&mut self) {
         let shared = Arc::clone(&self.shared);
         let _fuse = Fuse(&shared);
@@ -55,12 +56,11 @@ impl Committer {
                 Wake::Closing => break,
             };
             if let Err(error) = outcome {
-                work = Work::default(); // whoever waits for one of these learns it from the closed channel
-                shared.poison(&error);
+                return shared.poison(&error); // whoever waits for one of the appends learns it from the closed channel
             }
         }
         for command in work.commands {
-            command.refuse(QueueError::Closed);
+            command.refuse(if shared.is_poisoned() { QueueError::Poisoned } else { QueueError::Closed });
         }
     }
 
@@ -115,8 +115,9 @@ impl Committer {
         let bytes: usize = appends.iter().map(|append| append.batch.weight() + 256).sum();
         let mut group = Group::new(engine.begin(bytes + 256 * ends.len() + 1024), self.books, self.dead);
         let mut waiters = Vec::with_capacity(appends.len());
+        let epoch = self.shared.epoch.load(Relaxed);
         for Append { batch, crc, done } in appends {
-            waiters.push((group.append(batch, crc, self.shared.epoch), done));
+            waiters.push((group.append(batch, crc, epoch), done));
         }
         group.settle(ends, &self.shared, &mut self.intervals, &mut self.losses);
         let sync = self.durability == Durability::Fsync && !waiters.is_empty();

@@ -19,11 +19,14 @@ const LOCK: &str = "spillway.lock";
 const FORMAT_FILE: &str = "spillway.format";
 /// The store, in a directory of its own so that it can be set aside as a whole.
 const STORE: &str = "store";
+/// Room that is kept for the moment when the volume is full: given up when the store cannot be opened for the lack of it.
+const BALLAST: &str = "ballast";
 
 /// A directory that this process holds. Dropping it lets go.
 #[derive(Debug)]
 pub(super) struct Directory {
     store: PathBuf,
+    ballast: PathBuf,
     _lock: File,
 }
 
@@ -39,12 +42,17 @@ impl Directory {
         let store = path.join(STORE);
         DirBuilder::new().recursive(true).mode(0o700).create(&store).map_err(|error| unusable(&store, error))?;
         fs::set_permissions(&store, Permissions::from_mode(0o700)).map_err(|error| unusable(&store, error))?;
-        Ok(Directory { store, _lock: lock })
+        Ok(Directory { store, ballast: path.join(BALLAST), _lock: lock })
     }
 
     /// Where the store lives.
     pub(super) fn store(&self) -> &Path {
         &self.store
+    }
+
+    /// Gives up the ballast file, so that a store can be opened on a full volume. Whether there was one.
+    pub(super) fn drop_ballast(&self) -> bool {
+        fs::remove_file(&self.ballast).is_ok()
     }
 }
 
@@ -66,8 +74,10 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         file.rewind()?;
         writeln!(file, "{}", std::process::id())
     };
-    note_pid().map_err(|error| unusable(path, error))?;
-    Ok(file)
+    match note_pid() {
+        Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(unusable(path, error)),
+        _ => Ok(file), // on a full volume the lock holds all the same, and whoever is refused is told no number
+    }
 }
 
 fn check_format(directory: &Path) -> Result<(), OpenError> {

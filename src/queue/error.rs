@@ -14,7 +14,7 @@ pub enum AppendError {
         /// When to try again: excess over drain rate, from 1 to 30 s, in whole seconds.
         retry_after: Duration,
     },
-    /// A write or fsync failed; nothing is acknowledged until the store was opened anew.
+    /// A write or fsync failed; nothing is acknowledged until the store was opened anew and verified.
     #[error("the store failed and takes no writes")]
     Poisoned,
     /// The queue is being closed.
@@ -135,5 +135,10 @@ impl StoreError {
     /// Whether the store itself is not what was written.
     pub fn is_damaged(&self) -> bool {
         self.kind == Kind::Damaged
+    }
+
+    /// Whether the volume had no room for it, by the system's words that RocksDB repeats (ENOSPC, EDQUOT).
+    pub fn is_out_of_space(&self) -> bool {
+        self.text.contains("No space left on device") || self.text.contains("Disk quota exceeded")
     }
 }

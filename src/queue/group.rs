@@ -105,7 +105,7 @@ impl<'e> Group<'e> {
                 });
                 let current: Vec<_> = current.collect();
                 for (end, held) in &current {
-                    self.end(end, *held, shared.epoch, losses);
+                    self.end(end, *held, shared.epoch.load(Relaxed), losses);
                 }
                 self.keep_intervals(signal, &current, &mut lanes, &mut intervals[signal.index()]);
             }

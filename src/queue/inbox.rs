@@ -172,20 +172,27 @@ impl Inbox {
         self.wake_if_asleep(waiting);
     }
 
-    /// Takes nothing from now on and throws away what waits; those who wait for it are told why.
+    /// Takes nothing from now on and throws away what waits; those who wait for it are told why. The committing thread ends.
     pub(super) fn refuse(&self, error: &AppendError) {
         let mut waiting = self.lock();
         waiting.closed = Some(error.clone());
+        waiting.over = true;
         waiting.ends.clear();
         let appends = std::mem::take(&mut waiting.appends);
         let commands = std::mem::take(&mut waiting.commands);
-        drop(waiting);
+        self.wake_if_asleep(waiting);
         for command in commands {
             command.refuse(error.into());
         }
         for append in appends {
             let _ = append.done.send(Err(error.clone()));
         }
+    }
+
+    /// Takes batches and settles again, after [`refuse`](Inbox::refuse).
+    pub(super) fn reopen(&self) {
+        let mut waiting = self.lock();
+        (waiting.closed, waiting.over, waiting.first_end) = (None, false, None);
     }
 
     /// For the committing thread: sleeps until there is something to do, and fetches it. There are no appends and no ends

@@ -16,6 +16,7 @@ use super::shared::{Fuse, Shared};
 use super::space::Measurement;
 use super::store::{Engine, Family, keys};
 use crate::batch::{Key, Signal};
+use crate::tally::Counter;
 
 /// How often the disk is looked at: a listing of some hundred files.
 const EVERY: Duration = Duration::from_secs(1);
@@ -44,9 +45,9 @@ struct Reclaim {
 impl Keeper {
     /// A keeper that begins now.
     pub(super) fn new(engine: Arc<dyn Engine>, shared: Arc<Shared>, store: PathBuf) -> Keeper {
-        let last = Instant::now();
-        let reclaims = [(); 3].map(|()| Reclaim { at: last, settled: 0, from: Key::new(0) });
-        Keeper { engine, shared, store, last, reclaims, settled: 0 }
+        let (last, settled) = (Instant::now(), shared.counts.settled_bytes.each_ref().map(Counter::get));
+        let reclaims = settled.map(|settled| Reclaim { at: last, settled, from: Key::new(0) });
+        Keeper { engine, shared, store, last, reclaims, settled: settled.iter().sum() }
     }
 
     /// Works until the shared pulse ends.
@@ -85,7 +86,7 @@ impl Keeper {
             volume: volume.as_ref().map(|volume| volume.f_blocks * volume.f_frsize),
             appended,
         };
-        let settled: u64 = counts.settled_bytes.iter().map(crate::tally::Counter::get).sum();
+        let settled: u64 = counts.settled_bytes.iter().map(Counter::get).sum();
         let seconds = self.last.elapsed().as_secs_f64().max(0.001);
         let drained = ((settled - self.settled) as f64 / seconds) as u64;
         (self.settled, self.last) = (settled, Instant::now());

@@ -19,7 +19,7 @@
 //! | `settle`, `parts`, `letters` | how a lease ended, as it will be written |
 //! | `reader`, `recount` | reads from disk, off the runtime's threads |
 //! | `keeper`, `space` | quota, reclaim, age |
-//! | `open`, `directory` | open, recover, close, lock |
+//! | `open`, `recover`, `life`, `owner`, `directory` | open, recover, close, reopen after a failure, lock |
 //! | `memory/` | how much each part may hold, from the limit of the process |
 //! | `salvage/` | damaged files: found out, mended, accounted for |
 //! | `codec/`, `store/` | bytes on disk; the store, RocksDB named in one file |
@@ -47,11 +47,14 @@ mod intervals;
 mod keeper;
 mod lanes;
 mod letters;
+mod life;
 mod losses;
 mod open;
+mod owner;
 mod parts;
 mod reader;
 mod recount;
+mod recover;
 mod removal;
 mod salvage;
 mod settle;
@@ -149,8 +152,10 @@ impl Queue {
         match lane {
             Lane::Fresh if !self.shared.is_open() => None,
             Lane::Fresh => {
-                let grant = self.shared.lanes(signal).lease_fresh(taker)?;
-                self.shared.ring_bytes.fetch_sub(grant.held.weight, Relaxed);
+                let mut lanes = self.shared.lanes(signal);
+                let grant = lanes.lease_fresh(taker)?;
+                self.shared.ring_bytes.fetch_sub(grant.held.weight, Relaxed); // while the ring cannot be emptied
+                drop(lanes);
                 Some(self.hand_out(signal, grant))
             }
             Lane::Backlog => self.lease_backlog(signal, taker).await,
@@ -204,7 +209,7 @@ impl Queue {
                 ticket.give_back(Some(Instant::now() + AFTER_FAILURE));
                 None
             }
-            Err(_) => None, // the queue is closing
+            Err(_) => None, // the store is closing
         }
     }
 
@@ -221,7 +226,7 @@ impl Queue {
 
     fn send(&self, errand: Option<Errand>) {
         if let Some(errand) = errand {
-            let _ = self.shared.reader.send(errand); // fails only at the end, when nobody needs it
+            self.shared.read_soon(errand);
         }
     }
 
@@ -266,6 +271,7 @@ impl Queue {
             commit_groups: counts.groups.get(),
             commit_batches: counts.batches.get(),
             late_settles: counts.late.get(),
+            store_reopens: counts.reopens.get(),
             dead_letters: (counts.dead_batches.load(Relaxed), counts.dead_bytes.load(Relaxed)),
         }
     }
@@ -289,9 +295,13 @@ impl Queue {
 
     /// Counts the index anew, by [`Signal::index`], off the runtime's threads. Slow on a long backlog.
     pub async fn recount(&self) -> Result<[Recount; 3], QueueError> {
+        let unanswered = || if self.shared.is_closing() { QueueError::Closed } else { QueueError::Poisoned };
+        if !self.shared.is_open() {
+            return Err(unanswered());
+        }
         let (reply, outcome) = oneshot::channel();
         self.send(Some(Errand::Recount(reply)));
-        Ok(outcome.await.map_err(|_| QueueError::Closed)??)
+        Ok(outcome.await.map_err(|_| unanswered())??)
     }
 
     /// Removes all batches of a signal below a key, leased and owed ones included, in synced steps. A settle of one of them
@@ -311,7 +321,12 @@ impl Queue {
 
 fn lease_of(stored: Stored, lane: Lane, held: Held, mut ticket: Ticket) -> Lease {
     ticket.counts = true;
-    let id = BatchId { store: ticket.shared.store, epoch: stored.epoch, signal: ticket.signal, key: stored.key };
+    let id = BatchId {
+        store: ticket.shared.store.load(Relaxed),
+        epoch: stored.epoch,
+        signal: ticket.signal,
+        key: stored.key,
+    };
     Lease { batch: stored.batch, id, lane, owed: held.owed, parked: held.parked, attempts: held.attempts, ticket }
 }
 

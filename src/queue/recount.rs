@@ -125,6 +125,16 @@ impl<'e> Recounting<'e> {
     }
 }
 
+/// Counts the whole index at once.
+pub(super) fn recount(engine: &dyn Engine) -> Result<[Recount; 3], StoreError> {
+    let (reply, mut outcome) = oneshot::channel();
+    let mut counting = Some(Recounting::begin(engine, reply));
+    while let Some(going_on) = counting {
+        counting = going_on.step();
+    }
+    outcome.try_recv().unwrap_or_else(|_| Err(StoreError::failed("the recount gave no answer")))
+}
+
 /// The books of a signal as they lie on disk; those of a new store where there are none.
 pub(super) fn read_books(view: &dyn View, signal: Signal) -> Result<Ledger, StoreError> {
     match view.get(Family::Meta, &keys::books(signal))? {

@@ -1,6 +1,6 @@
 //! What the queue's handle and its three threads share.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -8,11 +8,16 @@ use tokio::sync::Notify;
 
 use super::error::AppendError;
 use super::inbox::Inbox;
+use super::intervals::Intervals;
 use super::lanes::Lanes;
+use super::ledger::Ledger;
+use super::memory::Budget;
 use super::reader::Errand;
+use super::recover::Recovered;
 use super::snapshot::StoreState;
 use super::space::Space;
 use crate::batch::Signal;
+use crate::config::Order;
 use crate::tally::{Counter, Histogram};
 
 /// Upper bounds in seconds: an fsync takes from 0.1 ms on flash to seconds on a sick volume.
@@ -22,17 +27,19 @@ pub(super) const COMMIT_BOUNDS: &[f64] =
 #[derive(Debug)]
 pub(super) struct Shared {
     /// Random id of the store and how often it was opened.
-    pub store: u64,
-    pub epoch: u32,
+    pub store: AtomicU64,
+    pub epoch: AtomicU32,
     pub inbox: Inbox,
     lanes: [Mutex<Lanes>; 3],
     /// By signal: something became leasable.
     pub ready: [Notify; 3],
     /// By signal: a read ended.
     pub read: [Notify; 3],
-    pub reader: mpsc::Sender<Errand>,
+    /// To the reading thread of this life of the store.
+    reader: Mutex<mpsc::Sender<Errand>>,
     pub space: Space,
     phase: AtomicU8,
+    closing: AtomicBool,
     pub counts: Counts,
     /// Bytes in all rings, and how many there may be.
     pub ring_bytes: AtomicU64,
@@ -49,6 +56,8 @@ pub(super) struct Counts {
     pub groups: Counter,
     pub batches: Counter,
     pub late: Counter,
+    /// Times that the store was opened anew after a failure.
+    pub reopens: Counter,
     /// Bytes settled, by signal.
     pub settled_bytes: [Counter; 3],
     pub dead_batches: AtomicU64,
@@ -59,40 +68,39 @@ pub(super) struct Counts {
 
 const OPEN: u8 = 0;
 const POISONED: u8 = 1;
-const CLOSING: u8 = 2;
+const RECOVERING: u8 = 2;
 
 impl Shared {
-    /// Everything but the lanes is empty.
-    pub(super) fn new(
-        identity: (u64, u32),
-        lanes: [Lanes; 3],
-        space: Space,
-        reader: mpsc::Sender<Errand>,
-        ring_limit: u64,
-        dead_limit: u64,
-    ) -> Shared {
+    /// Of a store that is not open yet.
+    pub(super) fn new(orders: [Order; 3], space: Space, budget: &Budget, dead_limit: u64) -> Shared {
+        let lanes = Signal::ALL.map(|signal| {
+            let order = orders[signal.index()];
+            Lanes::new(signal, order, Ledger::default(), Intervals::default(), budget.slice())
+        });
         Shared {
-            store: identity.0,
-            epoch: identity.1,
+            store: AtomicU64::new(0),
+            epoch: AtomicU32::new(0),
             inbox: Inbox::new(),
             lanes: lanes.map(Mutex::new),
             ready: [const { Notify::const_new() }; 3],
             read: [const { Notify::const_new() }; 3],
-            reader,
+            reader: Mutex::new(mpsc::channel().0),
             space,
-            phase: AtomicU8::new(OPEN),
+            phase: AtomicU8::new(RECOVERING),
+            closing: AtomicBool::new(false),
             counts: Counts {
                 commit_duration: Histogram::new(COMMIT_BOUNDS),
                 groups: Counter::default(),
                 batches: Counter::default(),
                 late: Counter::default(),
+                reopens: Counter::default(),
                 settled_bytes: Default::default(),
                 dead_batches: AtomicU64::new(0),
                 dead_bytes: AtomicU64::new(0),
                 oldest_ms: Default::default(),
             },
             ring_bytes: AtomicU64::new(0),
-            ring_limit,
+            ring_limit: budget.ring,
             dead_limit,
             pulse: Pulse::default(),
         }
@@ -103,16 +111,74 @@ impl Shared {
         self.lanes[signal.index()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Something to read. Dropped between two lives of the store, so that whoever waits for it looks again.
+    pub(super) fn read_soon(&self, errand: Errand) {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = reader.send(errand); // fails while no store is open
+    }
+
+    /// Takes over what a store holds that was just opened, in place: handles stay valid, leases of before are late.
+    pub(super) fn rebuild(&self, recovered: &Recovered, reader: mpsc::Sender<Errand>) {
+        self.store.store(recovered.store, Relaxed);
+        self.epoch.store(recovered.epoch, Relaxed);
+        self.counts.dead_batches.store(recovered.dead.batches, Relaxed);
+        self.counts.dead_bytes.store(recovered.dead.bytes, Relaxed);
+        for signal in Signal::ALL {
+            let index = signal.index();
+            let mut lanes = self.lanes(signal);
+            self.ring_bytes.fetch_sub(lanes.fresh().2, Relaxed);
+            lanes.rebuild(recovered.books[index], recovered.intervals[index].clone());
+            for (key, held) in &recovered.parked[index] {
+                lanes.park(*key, *held);
+            }
+        }
+        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = reader;
+        self.pulse.begin();
+    }
+
+    /// The store is being opened.
+    pub(super) fn recovering(&self) {
+        self.phase.store(RECOVERING, Relaxed);
+    }
+
+    /// It could not be opened.
+    pub(super) fn not_opened(&self) {
+        self.phase.store(POISONED, Relaxed);
+    }
+
+    /// Batches are taken and handed out from now on.
+    pub(super) fn opened(&self) {
+        self.inbox.reopen();
+        if self.phase.compare_exchange(RECOVERING, OPEN, Relaxed, Relaxed).is_err() {
+            self.inbox.refuse(&AppendError::Poisoned); // one of its threads failed at once
+        }
+        if self.is_closing() {
+            self.inbox.close(); // asked for meanwhile, and undone by the line above
+        }
+        self.wake_all();
+    }
+
     /// Whether leases are given and settles are written.
     pub(super) fn is_open(&self) -> bool {
-        self.phase.load(Relaxed) == OPEN
+        self.phase.load(Relaxed) == OPEN && !self.is_closing()
+    }
+
+    /// Whether the end was asked for.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed)
+    }
+
+    /// Whether a write failed, or a thread, and the store was not reopened since.
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.phase.load(Relaxed) != OPEN
     }
 
     /// Whether the store takes writes.
     pub(super) fn state(&self) -> StoreState {
         match self.phase.load(Relaxed) {
+            _ if self.is_closing() => StoreState::Closing,
             POISONED => StoreState::Poisoned,
-            CLOSING => StoreState::Closing,
+            RECOVERING => StoreState::Recovering,
             _ if self.space.is_full() => StoreState::Full,
             _ => StoreState::Open,
         }
@@ -121,16 +187,17 @@ impl Shared {
     /// Why nothing is taken, if that is so.
     pub(super) fn admits(&self) -> Result<(), AppendError> {
         match self.phase.load(Relaxed) {
+            _ if self.is_closing() => Err(AppendError::Closing),
             OPEN => self.space.check().map_err(|retry_after| AppendError::Full { retry_after }),
-            POISONED => Err(AppendError::Poisoned),
-            _ => Err(AppendError::Closing),
+            _ => Err(AppendError::Poisoned),
         }
     }
 
-    /// Nothing is acknowledged, leased or written from now on: a write failed, and what is on disk is not known.
+    /// Nothing is acknowledged, leased or written until the store was reopened: a write failed, and what is on disk is not
+    /// known.
     pub(super) fn poison(&self, why: &dyn std::fmt::Display) {
-        if self.phase.compare_exchange(OPEN, POISONED, Relaxed, Relaxed).is_ok() {
-            tracing::error!(error = %why, "the store failed: nothing is taken or handed out until spillway is started again");
+        if self.phase.swap(POISONED, Relaxed) != POISONED {
+            tracing::error!(error = %why, "the store failed: nothing is taken or handed out until it was reopened and verified");
         }
         self.inbox.refuse(&AppendError::Poisoned);
         self.wake_all();
@@ -138,8 +205,9 @@ impl Shared {
 
     /// Begins the end: nothing new is taken or leased, what was handed in is still written.
     pub(super) fn close(&self) {
-        let _ = self.phase.compare_exchange(OPEN, CLOSING, Relaxed, Relaxed);
+        self.closing.store(true, Relaxed);
         self.inbox.close();
+        self.pulse.end();
         self.wake_all();
     }
 
@@ -148,6 +216,15 @@ impl Shared {
             self.ready[signal.index()].notify_one();
             self.read[signal.index()].notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+impl Shared {
+    /// Ends the queue as kill -9 does: nothing more is written.
+    pub(super) fn kill(&self) {
+        self.closing.store(true, Relaxed);
+        self.poison(&"killed by a test");
     }
 }
 
@@ -162,7 +239,7 @@ impl Drop for Fuse<'_> {
     }
 }
 
-/// A pause that can be cut short for good.
+/// A pause that can be cut short.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     over: Mutex<bool>,
@@ -177,7 +254,12 @@ impl Pulse {
         !*waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Ends all pauses.
+    /// Lets pauses last again.
+    pub(super) fn begin(&self) {
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+
+    /// Ends all pauses, those to come too.
     pub(super) fn end(&self) {
         *self.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.wake.notify_all();

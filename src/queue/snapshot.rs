@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub commit_batches: u64,
     /// Settles that named a lease which was no longer current.
     pub late_settles: u64,
+    /// How often the store was opened anew after a failed write.
+    pub store_reopens: u64,
     /// Dead letters held: records and bytes.
     pub dead_letters: (u64, u64),
 }
@@ -59,13 +61,16 @@ pub enum StoreState {
     Full,
     /// A write or fsync failed: nothing is acknowledged until the store was reopened and verified.
     Poisoned,
+    /// It is being opened anew after a failure.
+    Recovering,
     /// It is being closed.
     Closing,
 }
 
 impl StoreState {
     /// Every state, for one-hot metrics.
-    pub const ALL: [StoreState; 4] = [StoreState::Open, StoreState::Full, StoreState::Poisoned, StoreState::Closing];
+    pub const ALL: [StoreState; 5] =
+        [StoreState::Open, StoreState::Full, StoreState::Poisoned, StoreState::Recovering, StoreState::Closing];
 
     /// The value of the `state` label.
     pub const fn as_str(self) -> &'static str {
@@ -73,6 +78,7 @@ impl StoreState {
             StoreState::Open => "open",
             StoreState::Full => "full",
             StoreState::Poisoned => "poisoned",
+            StoreState::Recovering => "recovering",
             StoreState::Closing => "closing",
         }
     }

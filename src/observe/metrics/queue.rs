@@ -56,6 +56,11 @@ static COMMIT_DURATION: Family =
 static COMMIT_GROUP: Family =
     Family::summary("spillway_commit_group_batches", &[], "Requests written and synced together, a group.");
 static STORE_STATE: Family = Family::gauge("spillway_store_state", &["state"], "1 for the state that the store is in.");
+static REOPENS: Family = Family::counter(
+    "spillway_store_reopens_total",
+    &[],
+    "Times that the store was closed after a failed write, opened anew and verified.",
+);
 static DISK_FREE: Family = Family::gauge(
     "spillway_disk_free_bytes",
     &[],
@@ -81,6 +86,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &COMMIT_DURATION,
     &COMMIT_GROUP,
     &STORE_STATE,
+    &REOPENS,
     &DISK_FREE,
     &DEAD_BATCHES,
     &DEAD_BYTES,
@@ -113,6 +119,7 @@ pub(super) fn fill(page: &mut Page, queue: &Snapshot, outlook: &Outlook) {
     for state in StoreState::ALL {
         page.flag(&STORE_STATE, &[state.as_str()], state == queue.state);
     }
+    page.count(&REOPENS, &[], queue.store_reopens);
     if let Some(free) = queue.disk_free_bytes {
         page.count(&DISK_FREE, &[], free);
     }

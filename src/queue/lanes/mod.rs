@@ -148,6 +148,13 @@ impl Lanes {
         }
     }
 
+    /// Begins anew on a store that was opened anew. Numbers of leases and of reads go on rising: those of before are late.
+    pub(super) fn rebuild(&mut self, books: Ledger, intervals: Intervals) {
+        let new = Lanes::new(self.signal, self.order, books, intervals, 0);
+        let (scan, owed) = (self.scan.successor(new.scan.cursor), self.owed.successor(new.owed.cursor));
+        *self = Lanes { scan, owed, next_number: self.next_number, ..new };
+    }
+
     /// Adds a batch that was just committed; keys rise.
     pub(super) fn push(&mut self, stored: Stored) {
         self.end = Key::new(stored.key.seq + 1);

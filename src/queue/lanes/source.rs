@@ -64,6 +64,11 @@ impl Source {
         Source { cursor, ahead: VecDeque::new(), ahead_bytes: 0, slice, reading: None, generation: 0, not_before: None }
     }
 
+    /// The source that follows this one when the store is opened anew: what is still being read for this one is not for it.
+    pub(super) fn successor(&self, cursor: Key) -> Source {
+        Source { generation: self.generation + 1, ..Source::new(cursor, self.slice) }
+    }
+
     /// Key of the next batch, if it was read already.
     pub(super) fn front(&self) -> Option<Key> {
         self.ahead.front().map(|stored| stored.key)

@@ -1,5 +1,7 @@
 //! What a new process finds.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::support::*;
 use crate::batch::Signal;
 use crate::config::{Durability, QueueConfig};
@@ -43,8 +45,8 @@ async fn no_name_is_given_twice() {
         let durability = [Durability::Fsync, Durability::Interval, Durability::Os][life % 3];
         let queue = Queue::open(&QueueConfig { durability, ..config(directory.path()) }).unwrap();
         keys.push(queue.append(named(Signal::Logs, "a")).await.unwrap());
-        epochs.push(queue.shared.epoch);
-        stores.push(queue.shared.store);
+        epochs.push(queue.shared.epoch.load(Relaxed));
+        stores.push(queue.shared.store.load(Relaxed));
         if life % 2 == 0 { queue.close().await } else { kill(queue).await }
     }
     assert!(keys.is_sorted_by(|a, b| a < b), "{keys:?}");

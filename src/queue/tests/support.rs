@@ -90,7 +90,7 @@ pub(super) async fn assert_books(queue: &Queue) {
 
 /// Ends a queue as kill -9 does: nothing more is written. What it holds is given up, so that it can be opened again.
 pub(super) async fn kill(queue: Queue) {
-    queue.shared.poison(&"killed by a test");
+    queue.shared.kill();
     queue.close().await;
 }
 
@@ -105,8 +105,12 @@ pub(super) struct Control {
     /// Commits and syncs that ended, and how many of them were synced.
     pub(super) commits: AtomicU64,
     pub(super) synced: AtomicU64,
-    /// The next commit or sync fails.
+    /// Commits and syncs fail.
     pub(super) broken: AtomicBool,
+    /// The next commit panics.
+    pub(super) panics: AtomicBool,
+    /// So many opens fail from now on.
+    pub(super) unopenable: AtomicU64,
     held: Mutex<bool>,
     release: Condvar,
 }
@@ -125,22 +129,33 @@ impl Control {
     fn pass(&self, synced: bool) -> Result<(), StoreError> {
         drop(self.release.wait_while(self.held.lock().unwrap(), |held| *held).unwrap());
         if self.broken.load(SeqCst) {
-            return Err(StoreError::failed("IO error: No space left on device"));
+            return Err(no_space());
         }
+        assert!(!self.panics.swap(false, SeqCst), "a bug, as a test wants it");
         self.commits.fetch_add(1, SeqCst);
         self.synced.fetch_add(u64::from(synced), SeqCst);
         Ok(())
     }
 }
 
+fn no_space() -> StoreError {
+    StoreError::failed("IO error: No space left on device")
+}
+
 /// A queue on a watched store.
 pub(super) fn watched(config: &QueueConfig) -> (Queue, Arc<Control>) {
     let directory = Directory::take(&config.directory).unwrap();
     let budget = Budget::of(config);
-    let rocks = Rocks::open(directory.store(), &budget).unwrap();
     let control = Arc::new(Control::default());
-    let engine = Watched { rocks, control: Arc::clone(&control) };
-    (Queue::new(open::start(config, &budget, directory, Arc::new(engine)).unwrap()), control)
+    let watching = Arc::clone(&control);
+    let opener = move |directory: &Directory| -> Result<Arc<dyn Engine>, StoreError> {
+        if watching.unopenable.try_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Err(no_space());
+        }
+        let rocks = Rocks::open(directory.store(), &budget)?;
+        Ok(Arc::new(Watched { rocks, control: Arc::clone(&watching) }))
+    };
+    (Queue::new(open::start(config, &budget, directory, Box::new(opener)).unwrap()), control)
 }
 
 impl View for Watched {
