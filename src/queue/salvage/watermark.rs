@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::queue::codec::{Garbled, Reader, books};
@@ -36,7 +37,8 @@ pub(in crate::queue) fn keep(directory: &Path, shared: &Shared, last: Option<Ins
         return last;
     }
     let books = crate::batch::Signal::ALL.map(|signal| shared.lanes(signal).books);
-    let watermark = Watermark { store: shared.store, epoch: u64::from(shared.epoch), books };
+    let watermark =
+        Watermark { store: shared.store.load(Relaxed), epoch: u64::from(shared.epoch.load(Relaxed)), books };
     if let Err(error) = watermark.write(directory) {
         tracing::warn!(%error, "the watermark beside the store cannot be written");
     }
