@@ -250,6 +250,13 @@ impl Inbox {
         waiting.appends.is_empty() && waiting.ends.is_empty()
     }
 
+    /// Settles are due now.
+    pub(super) fn hurry(&self) {
+        let mut waiting = self.lock();
+        waiting.first_end = waiting.first_end.and_then(|first| first.checked_sub(SETTLE_WITHIN));
+        self.wake_if_asleep(waiting);
+    }
+
     /// Whether it wrote everything, too, and sleeps.
     pub(super) fn is_idle(&self) -> bool {
         let waiting = self.lock();
