@@ -319,7 +319,8 @@ impl Lanes {
 
     /// Moves the scan on where nothing is left between it and the ring, so that no read is needed to find that out.
     fn skip_empty_scan(&mut self) {
-        let in_memory = self.ring.len() + self.leased.len() + self.ending.len() + self.returned.len();
+        let ending = self.ending.values().filter(|ending| matches!(ending, Ending::Lease(_))).count(); // parts are no batches yet
+        let in_memory = self.ring.len() + self.leased.len() + ending + self.returned.len();
         let in_line = self.books.queued_batches - self.books.parked_batches;
         if in_line == in_memory as u64 && !self.scan.is_reading() && self.scan.front().is_none() {
             self.scan.cursor = self.ring_front();

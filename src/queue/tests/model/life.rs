@@ -186,7 +186,11 @@ impl Life {
         let entry = live.get_mut(&key).unwrap_or_else(|| panic!("{signal} {key} is not queued"));
         assert!(!entry.leased, "{signal} {key} is out twice");
         assert!(!(lease.owed && taker == Taker::Fallback), "{signal} {key} went to two fallbacks");
-        assert_eq!((entry.items, entry.owed, entry.parked), (lease.batch.items, lease.owed, lease.parked), "{signal} {key}");
+        assert_eq!(
+            (entry.items, entry.owed, entry.parked),
+            (lease.batch.items, lease.owed, lease.parked),
+            "{signal} {key}"
+        );
         entry.leased = true;
         let content = u64::from_be_bytes(lease.batch.body[..8].try_into().unwrap());
         let named = *self.names.entry((signal.index(), lease.id.epoch, key)).or_insert(content);

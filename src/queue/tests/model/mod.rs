@@ -13,20 +13,44 @@ use crate::queue::{Lane, Taker};
 /// What happens to a queue.
 #[derive(Debug, Clone)]
 enum Op {
-    Append { signal: usize, items: u32, len: usize },
-    Lease { signal: usize, lane: Lane, taker: Taker },
-    LeaseParked { signal: usize, taker: Taker },
-    Settle { which: usize, way: Way },
+    Append {
+        signal: usize,
+        items: u32,
+        len: usize,
+    },
+    Lease {
+        signal: usize,
+        lane: Lane,
+        taker: Taker,
+    },
+    LeaseParked {
+        signal: usize,
+        taker: Taker,
+    },
+    Settle {
+        which: usize,
+        way: Way,
+    },
     /// Several leases end together.
-    SettleAll { ways: Vec<Way> },
+    SettleAll {
+        ways: Vec<Way>,
+    },
     /// Everything below one of the batches is removed.
-    Drop { signal: usize, which: usize },
+    Drop {
+        signal: usize,
+        which: usize,
+    },
     Check,
     Reopen,
     /// The process is killed right after so many settles were handed in.
-    Kill { settles: usize },
+    Kill {
+        settles: usize,
+    },
     /// Power is lost; on RocksDB the process is killed.
-    PowerLoss { seed: u64, settles: usize },
+    PowerLoss {
+        seed: u64,
+        settles: usize,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -78,7 +78,9 @@ impl Line {
             Ended::Dead => self.accounts.dead[DeadReason::TooLarge as usize] += items,
             Ended::Dropped => self.accounts.dropped[DropReason::EndpointError as usize] += items,
             Ended::Split(parts) => {
-                self.live.extend(parts.iter().map(|(key, items, weight)| (*key, Entry { items: *items, weight: *weight, ..whole })));
+                self.live.extend(
+                    parts.iter().map(|(key, items, weight)| (*key, Entry { items: *items, weight: *weight, ..whole })),
+                );
             }
         }
         self.live.remove(&key);
