@@ -27,7 +27,7 @@ pub(super) enum Seen {
     Nothing,
     Appended(Key),
     Leased(Option<(Key, Lane, bool, u32, u64)>),
-    Books([Ledger; 3]),
+    Books(Box<[Ledger; 3]>),
     /// What is left depends on what was written just before the end.
     Unsure,
 }
@@ -128,11 +128,11 @@ impl Life {
                 Seen::Nothing
             }
             Op::Drop { signal, which } => self.drop_below(SIGNALS[*signal], *which).await,
-            Op::Check => Seen::Books(self.check().await),
+            Op::Check => Seen::Books(Box::new(self.check().await)),
             Op::Reopen => {
                 self.queue.take().unwrap().close().await;
                 self.open();
-                Seen::Books(self.check().await)
+                Seen::Books(Box::new(self.check().await))
             }
             Op::Kill { settles } => self.end(*settles, Crash::Process).await,
             Op::PowerLoss { seed, settles } => self.end(*settles, Crash::Power { seed: *seed }).await,
@@ -275,7 +275,7 @@ impl Life {
         self.model.forget_leases();
         self.moments = vec![self.model.clone()];
         let found = self.check().await;
-        if settles == 0 && how == Crash::Process { Seen::Books(found) } else { Seen::Unsure }
+        if settles == 0 && how == Crash::Process { Seen::Books(Box::new(found)) } else { Seen::Unsure }
     }
 
     /// The books, without what the model does not predict. What a loss of power took and was counted is as if it had never been.

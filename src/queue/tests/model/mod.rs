@@ -115,7 +115,7 @@ fn run(life: impl Future<Output = ()>) {
 }
 
 proptest! {
-    #![proptest_config(config(64))]
+    #![proptest_config(config(256))]
 
     /// Scenario: any sequence of appends, leases for either taker, settles of each kind (splits and parking too, alone and
     /// together), drops, restarts and kills, on both stores. Guarantee: `settled-once`, `books-balance`, `owed-is-paid`, the order
