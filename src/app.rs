@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use tracing::{info, warn};
 use crate::batch::Signal;
 use crate::config::{Config, ShutdownConfig};
 use crate::deliver::Deliver;
+use crate::observe::socket::{self, SocketFile};
 use crate::observe::{self, Admin, Facts, Observer, Registry, RegistryError, Serving, Sources};
 use crate::queue::{OpenError, Queue};
 use crate::receive::{self, Doors};
@@ -33,6 +35,7 @@ pub struct App {
     /// Told last of all: who asks why stopping takes so long is still answered.
     stop_admin: watch::Sender<bool>,
     admin: Serving,
+    socket: Option<SocketFile>,
     watching: JoinHandle<()>,
 }
 
@@ -97,11 +100,14 @@ impl App {
         };
         let observer = Observer::new(facts, &Registry::new())?;
         let (stop_admin, admin_stopped) = watch::channel(false);
-        let admin = admin_port.serve(observer.clone(), admin_stopped.clone()).map_err(StartError::Thread)?;
+        let mut admin = admin_port.serve(observer.clone(), admin_stopped.clone()).map_err(StartError::Thread)?;
 
+        let directory = queue_config.directory.clone();
         let orders = Signal::ALL.map(|signal| queue_config.signals[signal.index()].order);
         let opening = tokio::task::spawn_blocking(move || Queue::open(&queue_config));
         let queue = opening.await.expect("opening the queue does not panic")?;
+        observer.desk().open(queue.clone());
+        let socket = admin_socket(&directory, &mut admin);
         let deliver = Arc::new(Deliver::start(chain, replay, orders, built, queue.clone()));
         let stats = Arc::new(receive::Stats::new());
         observer.recovered(sources(&queue, &deliver, &stats));
@@ -113,7 +119,19 @@ impl App {
         let doors = tokio::spawn(doors.serve(queue.clone(), stats, doors_stopped));
         let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
         info!(grpc = text(addresses.grpc), http = text(addresses.http), admin = %addresses.admin, "accepting");
-        Ok(App { addresses, shutdown, queue, deliver, observer, stop_doors, doors, stop_admin, admin, watching })
+        Ok(App {
+            addresses,
+            shutdown,
+            queue,
+            deliver,
+            observer,
+            stop_doors,
+            doors,
+            stop_admin,
+            admin,
+            socket,
+            watching,
+        })
     }
 
     /// Where it listens.
@@ -154,6 +172,7 @@ impl App {
             serving.abort();
             warn!("some clients were cut off in the middle of a request: they had no OK and will send again");
         }
+        drop(self.socket); // while the lock is held: afterwards a socket of that name may be another process's
         if tokio::time::timeout(left(Duration::ZERO), self.queue.close()).await.is_err() {
             warn!(
                 "the store did not close in time; it will recover at the next start, and nothing acknowledged is lost"
@@ -163,6 +182,20 @@ impl App {
         let _ = self.watching.await;
         self.admin.ended().await;
         info!("stopped");
+    }
+}
+
+/// Makes the admin socket. A gateway without one does its work; commands reach it over the admin port, with a token.
+fn admin_socket(directory: &Path, admin: &mut Serving) -> Option<SocketFile> {
+    match socket::bind(directory) {
+        Ok((listener, file)) => {
+            admin.also_at(listener);
+            Some(file)
+        }
+        Err(error) => {
+            warn!(directory = %directory.display(), %error, "no admin socket: commands need admin.token_file");
+            None
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! This module imports nothing of ours, so that any part may use it without learning of another.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -54,6 +55,15 @@ impl Signal {
             Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
             Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
         }
+    }
+}
+
+impl FromStr for Signal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Signal, String> {
+        let known = Signal::ALL.into_iter().find(|signal| signal.as_str() == text);
+        known.ok_or_else(|| format!("`{text}` is no signal; expected traces, metrics or logs"))
     }
 }
 
@@ -178,6 +188,19 @@ impl fmt::Display for Key {
     }
 }
 
+/// Reads what [`Key`]'s `Display` writes: `17`, or `17.2` for a part.
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Key, String> {
+        let (seq, part) = text.split_once('.').unwrap_or((text, "0"));
+        match (seq.parse(), part.parse()) {
+            (Ok(seq), Ok(part)) => Ok(Key { seq, part }),
+            _ => Err(format!("`{text}` is no key; expected a sequence number such as 17, or 17.2 for a part")),
+        }
+    }
+}
+
 /// Name of a batch on the wire, unique for good: the store's id, its epoch (which rises at every open) and the key.
 /// A hub may use it to drop repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -211,8 +234,12 @@ mod tests {
         }
         for key in keys {
             assert_eq!(Key::decode(key.encode().as_ref()), Some(key));
+            assert_eq!(key.to_string().parse(), Ok(key));
         }
         assert_eq!(Key::decode(&[0; 9]), None);
+        for text in ["", "x", "1.", ".1", "1.2.3", "-1"] {
+            assert!(text.parse::<Key>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,12 +1,22 @@
-//! Who may see the status: whoever sits on this machine, or shows the token.
+//! Who may see the status: whoever sits on this machine, or shows the token. And who may command: whoever shows the token.
 //!
-//! Metrics and probes are open to all; what is here names targets and their errors.
+//! Metrics and probes are open to all; what is here names targets and their errors, shows data, or removes it. Over the admin
+//! socket everything is granted: only the user who runs the gateway can open it.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
+
+/// Whom a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Peer {
+    /// Another end of a TCP connection.
+    Address(IpAddr),
+    /// The admin socket.
+    Socket,
+}
 
 /// What is said to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +25,7 @@ pub(super) enum Verdict {
     Granted,
     /// There is a token, and it was not shown.
     TokenMissing,
-    /// There is no token to show: only the machine itself may look.
+    /// There is no token to show: only the machine itself may look, and only the socket takes commands.
     LocalOnly,
 }
 
@@ -31,9 +41,17 @@ impl Access {
         Access { token_file }
     }
 
-    /// Judges a request that came from `peer`.
-    pub(super) async fn verdict(&self, peer: IpAddr, headers: &HeaderMap) -> Verdict {
-        if is_local(peer, headers) {
+    /// Judges a request for the status.
+    pub(super) async fn to_look(&self, peer: Peer, headers: &HeaderMap) -> Verdict {
+        match peer {
+            Peer::Address(address) if is_local(address, headers) => Verdict::Granted,
+            peer => self.to_command(peer, headers).await,
+        }
+    }
+
+    /// Judges a command. That it comes from this machine is not enough: so does what any user or page on it sends.
+    pub(super) async fn to_command(&self, peer: Peer, headers: &HeaderMap) -> Verdict {
+        if let Peer::Socket = peer {
             return Verdict::Granted;
         }
         let Some(file) = &self.token_file else {
@@ -88,7 +106,7 @@ mod tests {
     }
 
     async fn verdict(token_file: Option<PathBuf>, peer: &str, pairs: &[(&'static str, &'static str)]) -> Verdict {
-        Access::new(token_file).verdict(peer.parse().unwrap(), &headers(pairs)).await
+        Access::new(token_file).to_look(Peer::Address(peer.parse().unwrap()), &headers(pairs)).await
     }
 
     /// Scenario: requests from loopback in its spellings, and from elsewhere, without a token configured.
@@ -103,6 +121,28 @@ mod tests {
         }
         for peer in ["10.1.2.3", "::ffff:10.1.2.3", "fe80::1"] {
             assert_eq!(verdict(None, peer, &[("authorization", "Bearer ")]).await, Verdict::LocalOnly, "{peer}");
+        }
+    }
+
+    /// Scenario: commands from loopback and over the socket, with no token configured and with one.
+    /// Guarantee: the socket needs none, everybody else does, and without one there are no commands over TCP.
+    #[tokio::test]
+    async fn commands_need_the_token_or_the_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "s3cret").unwrap();
+        let near = Peer::Address("127.0.0.1".parse().unwrap());
+        let (right, wrong) = ([("authorization", "Bearer s3cret")], [("authorization", "Bearer x")]);
+        for (token_file, peer, shown, verdict) in [
+            (None, near, &right[..], Verdict::LocalOnly),
+            (Some(&file), near, &[], Verdict::TokenMissing),
+            (Some(&file), near, &wrong, Verdict::TokenMissing),
+            (Some(&file), near, &right, Verdict::Granted),
+            (None, Peer::Socket, &[], Verdict::Granted),
+            (Some(&file), Peer::Socket, &[], Verdict::Granted),
+        ] {
+            let access = Access::new(token_file.cloned());
+            assert_eq!(access.to_command(peer, &headers(shown)).await, verdict, "{token_file:?} {peer:?} {shown:?}");
         }
     }
 

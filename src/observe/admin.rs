@@ -1,9 +1,11 @@
-//! The admin port: metrics, probes and status over HTTP/1.1, on a thread and a small runtime of its own.
+//! The admin port and socket: metrics, probes, status and commands over HTTP/1.1, on a thread and a small runtime of their
+//! own.
 //!
 //! Of its own, so that it answers while the runtime that moves the data is stuck: that is what `/livez` is to tell, and
 //! when the metrics are wanted most.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io, thread};
@@ -13,13 +15,14 @@ use http::Request;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 use tracing::{info, warn};
 
-use super::access::Access;
+use super::access::{Access, Peer};
 use super::observer::Observer;
 use super::routes;
 use crate::config::AdminConfig;
@@ -57,6 +60,7 @@ pub struct Admin {
 pub struct Serving {
     thread: thread::JoinHandle<()>,
     done: oneshot::Receiver<()>,
+    socket: Option<oneshot::Sender<StdUnixListener>>,
 }
 
 impl Admin {
@@ -82,20 +86,45 @@ impl Admin {
             .max_blocking_threads(SNAPSHOT_THREADS)
             .build()?;
         let (ended, done) = oneshot::channel();
+        let (socket, socket_made) = oneshot::channel();
         let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
-            if let Err(error) = runtime.block_on(accept(listener, observer, access, stop)) {
-                warn!(%error, "the admin port is not served");
-            }
+            let router = routes::router(observer, access);
+            let mut stopped = stop.clone();
+            let port = async {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => accept(listener, router.clone(), stop.clone()).await,
+                    Err(error) => warn!(%error, "the admin port is not served"),
+                }
+            };
+            let socket = async {
+                let listener = tokio::select! {
+                    made = socket_made => made,
+                    _ = stopped.wait_for(|stop| *stop) => return,
+                };
+                let Ok(listener) = listener else { return };
+                match UnixListener::from_std(listener) {
+                    Ok(listener) => accept(listener, router.clone(), stop.clone()).await,
+                    Err(error) => warn!(%error, "the admin socket is not served"),
+                }
+            };
+            runtime.block_on(async { tokio::join!(port, socket) });
             // A snapshot that hangs must not keep the process from ending.
             runtime.shutdown_background();
             let _ = ended.send(());
         })?;
         info!(%address, "admin port: /metrics, /livez, /readyz, /startupz, /status");
-        Ok(Serving { thread, done })
+        Ok(Serving { thread, done, socket: Some(socket) })
     }
 }
 
 impl Serving {
+    /// Serves the admin socket too, from now on. Only the first call counts.
+    pub fn also_at(&mut self, socket: StdUnixListener) {
+        if let Some(made) = self.socket.take() {
+            let _ = made.send(socket); // fails only when the thread has ended
+        }
+    }
+
     /// Waits for the end, which is at most two seconds after `stop`.
     pub async fn ended(self) {
         let _ = self.done.await;
@@ -109,23 +138,35 @@ impl fmt::Debug for Serving {
     }
 }
 
-/// Whom a request comes from.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) IpAddr);
+/// What connections come from.
+trait Listen {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-async fn accept(
-    listener: std::net::TcpListener,
-    observer: Observer,
-    access: Access,
-    mut stop: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
-    let router = routes::router(observer, access);
+    async fn next(&self) -> io::Result<(Self::Stream, Peer)>;
+}
+
+impl Listen for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<(TcpStream, Peer)> {
+        self.accept().await.map(|(stream, peer)| (stream, Peer::Address(peer.ip())))
+    }
+}
+
+impl Listen for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<(UnixStream, Peer)> {
+        self.accept().await.map(|(stream, _)| (stream, Peer::Socket))
+    }
+}
+
+async fn accept(listener: impl Listen, router: axum::Router, mut stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         let slot = slots.clone().acquire_owned();
-        let next = async { (slot.await, listener.accept().await) };
+        let next = async { (slot.await, listener.next().await) };
         let (slot, accepted) = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
             next = next => next,
@@ -150,12 +191,14 @@ async fn accept(
     drop(listener);
     let last = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_ANSWERS, last).await;
-    Ok(())
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: axum::Router, mut stop: watch::Receiver<bool>) {
+async fn serve<S>(stream: S, peer: Peer, router: axum::Router, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Peer(peer.ip()));
+        request.extensions_mut().insert(peer);
         router.clone().oneshot(request.map(Body::new))
     });
     let mut http = http1::Builder::new();

@@ -86,6 +86,7 @@ fn refusing(reading: &Reading) -> Option<Assessment> {
             "a write to the queue failed: nothing is acknowledged until the store was reopened and verified".to_owned()
         }
         StoreState::Recovering => "the store failed and is being reopened".to_owned(),
+        StoreState::Draining => "the queue is being drained: requests are refused, delivery goes on".to_owned(),
         StoreState::Closing => "the queue is being closed".to_owned(),
     };
     Some(Assessment { state: State::Refusing, since_ms: None, why })

@@ -13,6 +13,7 @@
 mod access;
 mod admin;
 mod books;
+pub mod commands;
 mod facts;
 mod headline;
 mod heartbeat;
@@ -21,6 +22,7 @@ mod metrics;
 mod observer;
 mod probes;
 mod routes;
+pub mod socket;
 mod sources;
 pub mod status;
 mod trend;

@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::info;
 
 use super::books::{self, Auditor};
+use super::commands::Desk;
 use super::facts::{Facts, now_ms};
 use super::headline::{self, Change, Headline, Tracker};
 use super::heartbeat::{self, Heartbeat};
@@ -44,6 +45,7 @@ struct Core {
     started: Instant,
     heartbeat: Heartbeat,
     sources: OnceLock<Sources>,
+    desk: Desk,
     stopping: AtomicBool,
     memory: Mutex<Memory>,
     auditor: Auditor,
@@ -76,6 +78,7 @@ impl Observer {
             started,
             heartbeat: Heartbeat::new(started),
             sources: OnceLock::new(),
+            desk: Desk::default(),
             stopping: AtomicBool::new(false),
             memory: Mutex::new(memory),
             auditor: Auditor::default(),
@@ -88,6 +91,11 @@ impl Observer {
     /// The queue is recovered and the parts work: from now on they are looked at. Only the first call counts.
     pub fn recovered(&self, sources: Sources) {
         let _ = self.core.sources.set(sources);
+    }
+
+    /// Where the queue is put, once it is open, for commands to reach it.
+    pub fn desk(&self) -> Desk {
+        self.core.desk.clone()
     }
 
     /// The process was asked to end: it is not ready any more, and goes on telling how it does.

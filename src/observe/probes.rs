@@ -44,7 +44,7 @@ pub(super) fn startupz(phase: Phase) -> Answer {
     }
 }
 
-/// `/readyz`: fails only while recovering, poisoned or stopping. `store` is `None` until the queue is open.
+/// `/readyz`: fails only while recovering, draining, poisoned or stopping. `store` is `None` until the queue is open.
 pub(super) fn readyz(phase: Phase, store: Option<StoreState>) -> Answer {
     let (status, text) = match (phase, store) {
         (Phase::Stopping, _) | (_, Some(StoreState::Closing)) => {
@@ -61,6 +61,9 @@ pub(super) fn readyz(phase: Phase, store: Option<StoreState>) -> Answer {
             StatusCode::SERVICE_UNAVAILABLE,
             "not ready: the store failed and is being reopened, nothing is acknowledged until it was verified",
         ),
+        (Phase::Running, Some(StoreState::Draining)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining, what is queued is delivered and nothing is taken")
+        }
         (Phase::Running, Some(StoreState::Full)) => {
             (StatusCode::OK, "ready, but the queue is full: new requests are refused with a delay")
         }
@@ -87,7 +90,7 @@ mod tests {
     }
 
     /// Scenario: every phase with every state of the store.
-    /// Guarantee: unready only while recovering, poisoned, closing or stopping; full is ready and says what it is.
+    /// Guarantee: unready only while recovering, draining, poisoned, closing or stopping; full is ready and says what it is.
     #[test]
     fn readiness_fails_only_while_recovering_poisoned_or_stopping() {
         for (phase, store, ready) in [
@@ -95,6 +98,7 @@ mod tests {
             (Phase::Running, None, false),
             (Phase::Running, Some(StoreState::Open), true),
             (Phase::Running, Some(StoreState::Full), true),
+            (Phase::Running, Some(StoreState::Draining), false),
             (Phase::Running, Some(StoreState::Poisoned), false),
             (Phase::Running, Some(StoreState::Recovering), false),
             (Phase::Running, Some(StoreState::Closing), false),

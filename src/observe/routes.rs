@@ -8,8 +8,8 @@ use axum::routing::get;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
-use super::access::{Access, Verdict};
-use super::admin::Peer;
+use super::access::{Access, Peer, Verdict};
+use super::commands;
 use super::metrics::TEXT_FORMAT;
 use super::observer::Observer;
 use super::probes;
@@ -18,6 +18,9 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// All paths. Metrics and probes are for everybody, the rest goes through [`Access`].
 pub(super) fn router(observer: Observer, access: Access) -> Router {
+    let commands = commands::router()
+        .route_layer(middleware::from_fn_with_state(access.clone(), guard_commands))
+        .with_state(observer.desk());
     let guarded = Router::new()
         .route("/", get(pointer))
         .route("/status", get(status))
@@ -30,15 +33,16 @@ pub(super) fn router(observer: Observer, access: Access) -> Router {
         .merge(guarded)
         .fallback(not_found)
         .with_state(observer)
+        .merge(commands)
 }
 
 async fn guard(
     State(access): State<Access>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
-    match access.verdict(peer, request.headers()).await {
+    match access.to_look(peer, request.headers()).await {
         Verdict::Granted => next.run(request).await,
         Verdict::TokenMissing => {
             let text = "From another machine this needs the admin token: Authorization: Bearer TOKEN.\n";
@@ -53,12 +57,32 @@ async fn guard(
     }
 }
 
+async fn guard_commands(
+    State(access): State<Access>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (status, error) = match access.to_command(peer, request.headers()).await {
+        Verdict::Granted => return next.run(request).await,
+        Verdict::TokenMissing => {
+            (StatusCode::UNAUTHORIZED, "commands need the admin token: Authorization: Bearer TOKEN")
+        }
+        Verdict::LocalOnly => (
+            StatusCode::FORBIDDEN,
+            "commands come over the socket admin.sock in the queue's directory, or with a token, and no admin.token_file is \
+             configured",
+        ),
+    };
+    commands::refuse(status, error)
+}
+
 async fn pointer() -> Response {
     let text = format!(
         "spillway {}\n\n\
          /status    everything, as JSON; ?recount=true recounts the queue first\n\
          /metrics   for Prometheus\n\
-         /readyz    fails while recovering, poisoned or stopping\n\
+         /readyz    fails while recovering, draining, poisoned or stopping\n\
          /livez     fails when the runtime has not turned for a minute\n\
          /startupz  passes once the queue is recovered\n",
         env!("CARGO_PKG_VERSION")

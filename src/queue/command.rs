@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::error::QueueError;
 use super::ledger::DropReason;
+use super::tools::moves::{Import, Letters};
 use crate::batch::{Key, Signal};
 
 /// Where the outcome goes. Dropped without a word, it says that the store failed or is closing.
@@ -25,6 +26,12 @@ pub(super) enum Command {
         removed: Removed,
         reply: Reply<Removed>,
     },
+    /// Brings in batches.
+    Import(Import),
+    /// Sends dead letters again, or removes them.
+    Letters(Letters),
+    /// Makes everything so far survive the loss of power.
+    Sync(Reply<()>),
 }
 
 impl Command {
@@ -32,12 +39,15 @@ impl Command {
     pub(super) fn refuse(self, error: QueueError) {
         match self {
             Command::Drop { reply, .. } => drop(reply.send(Err(error))),
+            Command::Import(import) => import.refuse(error),
+            Command::Letters(letters) => drop(letters.reply.send(Err(error))),
+            Command::Sync(reply) => drop(reply.send(Err(error))),
         }
     }
 }
 
 /// What was removed, counted from the index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Removed {
     /// Batches.
     pub batches: u64,

@@ -86,6 +86,12 @@ impl Committer {
                 }
                 let _ = reply.send(Ok(removed));
             }
+            Command::Import(import) => self.import(import)?,
+            Command::Letters(letters) => return Ok(self.move_letters(letters)?.map(Command::Letters)),
+            Command::Sync(reply) => {
+                self.sync()?;
+                let _ = reply.send(Ok(()));
+            }
         }
         Ok(None)
     }

@@ -14,6 +14,9 @@ pub enum AppendError {
         /// When to try again: excess over drain rate, from 1 to 30 s, in whole seconds.
         retry_after: Duration,
     },
+    /// The queue is being drained: what is in it is delivered, nothing is added.
+    #[error("the queue is being drained")]
+    Draining,
     /// A write or fsync failed; nothing is acknowledged until the store was opened anew and verified.
     #[error("the store failed and takes no writes")]
     Poisoned,
@@ -74,6 +77,12 @@ pub enum QueueError {
     /// A write or fsync failed; nothing is changed until the store was opened anew.
     #[error("the store failed and takes no writes")]
     Poisoned,
+    /// The quota is reached.
+    #[error("the queue is full; try again in {} s", retry_after.as_secs())]
+    Full {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The store could not be read.
     #[error("the store could not be read")]
     Store(#[from] StoreError),
@@ -83,7 +92,7 @@ impl From<&AppendError> for QueueError {
     fn from(error: &AppendError) -> QueueError {
         match error {
             AppendError::Poisoned => QueueError::Poisoned,
-            AppendError::Closing | AppendError::Full { .. } => QueueError::Closed,
+            AppendError::Closing | AppendError::Draining | AppendError::Full { .. } => QueueError::Closed,
         }
     }
 }

@@ -15,6 +15,7 @@ use super::losses::Losses;
 use super::removal::Removal;
 use super::shared::Shared;
 use super::store::{Changes, Family, keys};
+use super::tools::Letter;
 use crate::batch::{Batch, Key, Signal};
 
 /// A group in the making.
@@ -54,13 +55,45 @@ impl<'e> Group<'e> {
         Group { changes, head: Vec::with_capacity(256), committed: Committed { books, dead, signals } }
     }
 
-    /// Adds a batch under the next sequence number.
+    /// Adds a batch that a client sent.
     pub(super) fn append(&mut self, batch: Batch, crc: u32, epoch: u32) -> Key {
+        self.committed.books[batch.signal.index()].accepted += u64::from(batch.items);
+        self.enter(batch, crc, epoch)
+    }
+
+    /// Adds a batch that a person brought in.
+    pub(super) fn import(&mut self, batch: Batch, epoch: u32) {
+        self.committed.books[batch.signal.index()].imported += u64::from(batch.items);
+        let crc = crc32c::crc32c(&batch.body);
+        self.enter(batch, crc, epoch);
+    }
+
+    /// Puts the batch of a dead letter back, and fails with a sentence when there is none, or it was never counted as dead.
+    pub(super) fn revive(&mut self, letter: Letter, epoch: u32) -> Result<(), String> {
+        let dead = &mut self.committed.books[letter.signal.index()].dead[letter.verdict.reason as usize];
+        *dead = dead.checked_sub(letter.items).ok_or("the books know of no such dead letter")?;
+        self.discard(&letter);
+        let batch = letter.batch?;
+        let crc = crc32c::crc32c(&batch.body);
+        self.enter(batch, crc, epoch);
+        Ok(())
+    }
+
+    /// Removes a dead letter. It stays counted as dead.
+    pub(super) fn discard(&mut self, letter: &Letter) {
+        let dead = &mut self.committed.dead;
+        dead.batches = dead.batches.saturating_sub(1);
+        dead.bytes = dead.bytes.saturating_sub(letter.bytes);
+        self.changes.take(Family::Dead, keys::of(letter.signal, letter.key).as_ref());
+        self.changes.set(Family::Meta, keys::DEAD, &dead.encode());
+    }
+
+    /// Puts a batch into its queue, under the next sequence number.
+    fn enter(&mut self, batch: Batch, crc: u32, epoch: u32) -> Key {
         let signal = batch.signal;
         let books = &mut self.committed.books[signal.index()];
         let key = Key::new(books.next_seq);
         books.next_seq += 1;
-        books.accepted += u64::from(batch.items);
         self.put(key, &batch, crc, epoch);
         let part = &mut self.committed.signals[signal.index()];
         part.touched = true;

@@ -18,7 +18,8 @@
 //! | `lanes/` | where each batch stands, and who is next |
 //! | `settle`, `parts`, `letters` | how a lease ended, as it will be written |
 //! | `reader`, `recount` | reads from disk, off the runtime's threads |
-//! | `keeper`, `space` | quota, reclaim, age |
+//! | `keeper`, `space`, `intake` | quota, reclaim, age; what is taken |
+//! | `tools/` | what a person asks: lists, copies, checks, dead letters, imports |
 //! | `open`, `recover`, `life`, `owner`, `directory` | open, recover, close, reopen after a failure, lock |
 //! | `memory/` | how much each part may hold, from the limit of the process |
 //! | `salvage/` | damaged files: found out, mended, accounted for |
@@ -29,6 +30,7 @@ pub mod lease;
 pub mod ledger;
 pub mod memory;
 pub mod snapshot;
+pub mod tools;
 
 /// A store in memory, to try the queue and what stands on it through crashes and losses of power. Part of the library, not of
 /// its tests alone, since tests of the whole gateway are crates of their own and see nothing else.
@@ -43,6 +45,7 @@ mod commit;
 mod directory;
 mod group;
 mod inbox;
+mod intake;
 mod intervals;
 mod keeper;
 mod lanes;
@@ -201,7 +204,7 @@ impl Queue {
             }
             Ok(Err(Missing::Corrupt { why, bytes })) => {
                 ticket.spent = true;
-                self.shared.inbox.end([End { signal, key, number, how: letters::corrupt(&why, bytes) }]);
+                self.shared.inbox.end([End { signal, key, number, how: letters::corrupt(&why, bytes, &held) }]);
                 None
             }
             Ok(Err(Missing::Failed(error))) => {

@@ -2,6 +2,7 @@
 //!
 //! Reads go in slices bounded in bytes; a recount advances a step at a time between them, so that neither holds the other.
 
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::letters;
 use super::recount::Recounting;
 use super::shared::{Fuse, Shared};
 use super::snapshot::Recount;
-use super::store::{Engine, Family, keys};
+use super::store::{Engine, Family, View, keys};
 use crate::batch::{Key, Signal};
 
 /// After a failed read the same place is left alone for this long.
@@ -33,8 +34,21 @@ pub(super) enum Errand {
     One { signal: Signal, key: Key, parked: bool, reply: oneshot::Sender<Result<Stored, Missing>> },
     /// A count of the whole index.
     Recount(oneshot::Sender<Result<[Recount; 3], StoreError>>),
+    /// A look into the store on behalf of a person, of some milliseconds.
+    Look(Look),
     /// The end.
     Stop,
+}
+
+/// What a person wants to know; it answers by itself.
+pub(super) struct Look(pub(super) Box<Looking>);
+
+type Looking = dyn FnOnce(&dyn Engine, &Shared) + Send;
+
+impl fmt::Debug for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Look")
+    }
 }
 
 /// Why a batch was not read.
@@ -73,6 +87,7 @@ pub(super) fn run(engine: &dyn Engine, shared: &Shared, errands: &mpsc::Receiver
                 Some(recount) => recount.join(reply),
                 None => recount = Some(Recounting::begin(engine, reply)),
             },
+            Errand::Look(Look(look)) => look(engine, shared),
             Errand::Stop => return,
         }
     }
@@ -86,7 +101,12 @@ fn read_slice(engine: &dyn Engine, shared: &Shared, job: &Job) {
             if lanes.install(job.origin, job.generation, slice) {
                 for (key, held, why, bytes) in corrupt {
                     let number = lanes.lease(key, held);
-                    shared.inbox.end([End { signal: job.signal, key, number, how: letters::corrupt(&why, bytes) }]);
+                    shared.inbox.end([End {
+                        signal: job.signal,
+                        key,
+                        number,
+                        how: letters::corrupt(&why, bytes, &held),
+                    }]);
                 }
             }
         }
@@ -155,12 +175,12 @@ fn index(engine: &dyn Engine, job: &Job) -> Result<(Vec<(Key, Twin)>, Key), Stor
 }
 
 /// Reads one batch. What the store itself finds corrupt is corrupt; any other failure may pass.
-fn read_one(engine: &dyn Engine, signal: Signal, key: Key) -> Result<Stored, Missing> {
+pub(super) fn read_one(engine: &dyn View, signal: Signal, key: Key) -> Result<Stored, Missing> {
     decode(key, engine.get(Family::Records(signal), key.encode().as_ref()))
 }
 
 /// The same of one that lies out of the line.
-pub(super) fn read_parked(engine: &dyn Engine, signal: Signal, key: Key) -> Result<Stored, Missing> {
+pub(super) fn read_parked(engine: &dyn View, signal: Signal, key: Key) -> Result<Stored, Missing> {
     decode(key, engine.get(Family::Parked, keys::of(signal, key).as_ref()))
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::error::AppendError;
 use super::inbox::Inbox;
+use super::intake::Intake;
 use super::intervals::Intervals;
 use super::lanes::Lanes;
 use super::ledger::Ledger;
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     /// To the reading thread of this life of the store.
     reader: Mutex<mpsc::Sender<Errand>>,
     pub space: Space,
+    pub intake: Intake,
     phase: AtomicU8,
     closing: AtomicBool,
     pub counts: Counts,
@@ -86,6 +88,7 @@ impl Shared {
             read: [const { Notify::const_new() }; 3],
             reader: Mutex::new(mpsc::channel().0),
             space,
+            intake: Intake::new(),
             phase: AtomicU8::new(RECOVERING),
             closing: AtomicBool::new(false),
             counts: Counts {
@@ -179,6 +182,7 @@ impl Shared {
             _ if self.is_closing() => StoreState::Closing,
             POISONED => StoreState::Poisoned,
             RECOVERING => StoreState::Recovering,
+            _ if self.intake.is_closed() => StoreState::Draining,
             _ if self.space.is_full() => StoreState::Full,
             _ => StoreState::Open,
         }
@@ -188,6 +192,7 @@ impl Shared {
     pub(super) fn admits(&self) -> Result<(), AppendError> {
         match self.phase.load(Relaxed) {
             _ if self.is_closing() => Err(AppendError::Closing),
+            OPEN if self.intake.is_closed() => Err(AppendError::Draining),
             OPEN => self.space.check().map_err(|retry_after| AppendError::Full { retry_after }),
             _ => Err(AppendError::Poisoned),
         }

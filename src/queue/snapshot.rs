@@ -59,6 +59,8 @@ pub enum StoreState {
     Open,
     /// The quota is reached: new requests are refused with a delay, draining goes on.
     Full,
+    /// The intake is closed, so that the queue runs empty.
+    Draining,
     /// A write or fsync failed: nothing is acknowledged until the store was reopened and verified.
     Poisoned,
     /// It is being opened anew after a failure.
@@ -69,14 +71,21 @@ pub enum StoreState {
 
 impl StoreState {
     /// Every state, for one-hot metrics.
-    pub const ALL: [StoreState; 5] =
-        [StoreState::Open, StoreState::Full, StoreState::Poisoned, StoreState::Recovering, StoreState::Closing];
+    pub const ALL: [StoreState; 6] = [
+        StoreState::Open,
+        StoreState::Full,
+        StoreState::Draining,
+        StoreState::Poisoned,
+        StoreState::Recovering,
+        StoreState::Closing,
+    ];
 
     /// The value of the `state` label.
     pub const fn as_str(self) -> &'static str {
         match self {
             StoreState::Open => "open",
             StoreState::Full => "full",
+            StoreState::Draining => "draining",
             StoreState::Poisoned => "poisoned",
             StoreState::Recovering => "recovering",
             StoreState::Closing => "closing",

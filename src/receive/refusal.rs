@@ -135,6 +135,7 @@ impl From<AppendError> for Refusal {
     fn from(error: AppendError) -> Refusal {
         match error {
             AppendError::Full { retry_after } => Refusal::Full { retry_after },
+            AppendError::Draining => Refusal::Unavailable("the gateway is being drained"),
             AppendError::Poisoned => Refusal::Unavailable("the queue's disk failed; it is being reopened"),
             AppendError::Closing => Refusal::Unavailable("the gateway is stopping"),
         }
@@ -168,6 +169,7 @@ mod tests {
         let passing = [
             Refusal::Overloaded,
             Refusal::Full { retry_after: Duration::from_secs(7) },
+            AppendError::Draining.into(),
             AppendError::Poisoned.into(),
             AppendError::Closing.into(),
         ];

@@ -65,7 +65,7 @@ async fn every_label_value_is_there_from_the_start() {
         ("spillway_received_bytes_total", "stage", &["wire", "inflated"][..]),
         ("spillway_refused_items_total", "reason", Requests::REFUSALS),
         ("spillway_queue_lane_items", "lane", &["fresh", "backlog"][..]),
-        ("spillway_store_state", "state", &["open", "full", "poisoned", "recovering", "closing"][..]),
+        ("spillway_store_state", "state", &["open", "full", "draining", "poisoned", "recovering", "closing"][..]),
         ("spillway_delivered_items_total", "lane", &["fresh", "backlog"][..]),
         ("spillway_dead_items", "reason", &dead),
         ("spillway_dropped_items", "reason", &dropped),

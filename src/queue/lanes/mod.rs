@@ -35,6 +35,7 @@ use super::intervals::{Edit, Intervals};
 use super::lease::{Lane, Taker};
 use super::ledger::Ledger;
 use super::store::keys::after as after_key;
+use super::tools::Standing;
 use crate::batch::{Batch, Key, Signal};
 use crate::config::Order;
 
@@ -279,6 +280,19 @@ impl Lanes {
             && self.ending.range(open).all(|(_, ending)| !matches!(ending, Ending::Part(held) if !held.owed))
             && self.leased.range(open).all(|(_, leased)| leased.held.owed)
             && self.returned.only_owed_in(open)
+    }
+
+    /// Where a live batch stands.
+    pub(super) fn standing(&self, key: Key, parked: bool) -> Standing {
+        if self.leased.contains_key(&key) || self.ending.contains_key(&key) {
+            Standing::Leased
+        } else if parked {
+            Standing::Parked
+        } else if self.intervals.contains(key) {
+            Standing::Owed
+        } else {
+            Standing::Queued
+        }
     }
 
     /// Notes the result of a read; `false` when it is not wanted any more.

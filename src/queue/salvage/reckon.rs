@@ -16,7 +16,7 @@ use crate::queue::error::StoreError;
 use crate::queue::intervals::{Edit, Intervals};
 use crate::queue::ledger::{DropReason, Ledger};
 use crate::queue::losses::Losses;
-use crate::queue::recount::{read_books, read_intervals};
+use crate::queue::recount::{read_books, read_intervals, read_parked};
 use crate::queue::store::{Engine, Family, View, keys};
 
 /// Sequence numbers go on this far ahead: some may have been given to batches of which nothing is left.
@@ -31,6 +31,7 @@ struct Count {
     items: u64,
     bytes: u64,
     owed: u64,
+    parked: (u64, u64, u64),
     first: Option<u64>,
     last: Option<u64>,
     in_gaps: u64,
@@ -51,13 +52,17 @@ pub(super) fn reckon(
     for signal in Signal::ALL {
         let index = signal.index();
         let mut books = read_books(engine, signal)?;
+        let mut lost_end = None;
         if let Some(mark) = watermark.map(|watermark| watermark.books[index])
             && came(&mark) > came(&books)
         {
-            books = Ledger { next_seq: books.next_seq.max(mark.next_seq), ..mark };
+            // What the store's own ledger does not know of came last and is gone.
+            let (from, to) = (books.next_seq, mark.next_seq);
+            lost_end = Some(Gap { signal, from, to, items: came(&mark) - came(&books) });
+            books = Ledger { next_seq: to.max(from), ..mark };
         }
         let owed = tidy_intervals(&read_intervals(engine, signal)?);
-        let gaps: Vec<Gap> = note.gaps.iter().filter(|gap| gap.signal == signal).copied().collect();
+        let gaps: Vec<Gap> = note.gaps.iter().filter(|gap| gap.signal == signal).copied().chain(lost_end).collect();
         let count = count(engine, signal, &owed, &gaps)?;
         let known = gaps.iter().map(|gap| gap.items).sum::<u64>().saturating_sub(count.in_gaps) + missing[index];
         let before = books;
@@ -76,15 +81,10 @@ pub(super) fn reckon(
 /// The arithmetic: what is there is queued, what is known to be missing is dropped, what came back was never settled.
 fn settle(books: &mut Ledger, count: &Count, known: u64, signal: Signal) {
     let lost = books.queued.saturating_sub(count.items).max(known);
-    let mut back = lost + count.items - books.queued;
-    Ledger {
-        queued: count.items,
-        queued_batches: count.batches,
-        queued_bytes: count.bytes,
-        owed: count.owed,
-        ..*books
-    }
-    .clone_into(books);
+    let mut back = lost + count.items - books.queued; // no less than 0: `lost` is at least the difference
+    (books.queued, books.queued_batches, books.queued_bytes) = (count.items, count.batches, count.bytes);
+    (books.parked, books.parked_batches, books.parked_bytes) = count.parked;
+    books.owed = count.owed;
     if lost > 0 {
         Losses::default().dropped(books, signal, DropReason::StoreDamage, lost);
     }
@@ -103,6 +103,17 @@ fn settle(books: &mut Ledger, count: &Count, known: u64, signal: Signal) {
 
 fn count(view: &dyn View, signal: Signal, owed: &Intervals, gaps: &[Gap]) -> Result<Count, StoreError> {
     let (mut count, mut garbled) = (Count::default(), Ok(()));
+    for (key, held) in read_parked(view, signal)? {
+        let items = u64::from(held.items);
+        let (parked_items, batches, bytes) = count.parked;
+        count.parked = (parked_items + items, batches + 1, bytes + held.weight);
+        count.batches += 1;
+        count.items += items;
+        count.bytes += held.weight;
+        count.owed += if held.owed { items } else { 0 };
+        count.last = count.last.max(Some(key.seq));
+        count.in_gaps += if in_gap(gaps, key) { items } else { 0 };
+    }
     let (from, to) = (keys::of(signal, Key::new(0)), keys::of(signal, Key::new(u64::MAX)));
     view.walk(Family::Index, from.as_ref(), to.as_ref(), &mut |key, value| {
         let (Some((_, key)), Ok(twin)) = (keys::parse(key), Twin::decode(value)) else {
@@ -115,11 +126,15 @@ fn count(view: &dyn View, signal: Signal, owed: &Intervals, gaps: &[Gap]) -> Res
         count.bytes += twin.weight;
         count.owed += if owed.contains(key) { items } else { 0 };
         count.first = count.first.or(Some(key.seq));
-        count.last = Some(key.seq);
-        count.in_gaps += if gaps.iter().any(|gap| (gap.from..gap.to).contains(&key.seq)) { items } else { 0 };
+        count.last = count.last.max(Some(key.seq));
+        count.in_gaps += if in_gap(gaps, key) { items } else { 0 };
         ControlFlow::Continue(())
     })?;
     garbled.map(|()| count)
+}
+
+fn in_gap(gaps: &[Gap], key: Key) -> bool {
+    gaps.iter().any(|gap| (gap.from..gap.to).contains(&key.seq))
 }
 
 /// Edits that are gone may have left intervals across each other: they become one.

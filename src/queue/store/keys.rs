@@ -8,7 +8,7 @@
 //! | `parked` | signal, [`Key`] | [`record`](crate::queue::codec::record) |
 //! | `dead` | signal, [`Key`] | [`letter`](crate::queue::codec::letter) |
 //! | `owed` | signal, first [`Key`] of an interval | its last [`Key`] |
-//! | `meta` | `store`, `epoch`, `run`, `dead`, `books` + signal | [`meta`](crate::queue::codec::meta), [`books`](crate::queue::codec::books) |
+//! | `meta` | `store`, `epoch`, `run`, `dead`, `books` + signal, `import` + token | [`meta`](crate::queue::codec::meta), [`books`](crate::queue::codec::books) |
 
 use crate::batch::{Key, Signal};
 
@@ -72,6 +72,13 @@ pub(in crate::queue) const EPOCH: &[u8] = b"epoch";
 pub(in crate::queue) const RUN: &[u8] = b"run";
 /// How many dead letters are held.
 pub(in crate::queue) const DEAD: &[u8] = b"dead";
+
+/// Key of what an import took so far: the last line, 8 bytes little-endian.
+pub(in crate::queue) fn import(token: u64) -> [u8; 14] {
+    let mut key = *b"import\0\0\0\0\0\0\0\0";
+    key[6..].copy_from_slice(&token.to_le_bytes());
+    key
+}
 
 /// Key of a signal's ledger.
 pub(in crate::queue) fn books(signal: Signal) -> [u8; 6] {

@@ -224,25 +224,13 @@ impl Engine for Rocks {
     }
 }
 
-/// What RocksDB says of a blob that is not what was written while the rest of its file may be (`db/blob/blob_file_reader.cc`).
-const ONE_BLOB: [&str; 5] = [
-    "Blob CRC mismatch",
-    "Error while decoding blob record",
-    "Key size mismatch when reading blob",
-    "Value size mismatch when reading blob",
-    "Key mismatch when reading blob",
-];
-
 impl From<rocksdb::Error> for StoreError {
     fn from(error: rocksdb::Error) -> StoreError {
         let kind = error.kind();
         let text = error.into_string();
-        let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
         match kind {
-            ErrorKind::Corruption if says(&ONE_BLOB) => StoreError::corrupt(text),
-            ErrorKind::IOError if says(&["No such file"]) && says(&[".blob"]) => StoreError::corrupt(text),
-            ErrorKind::Corruption => StoreError::damaged(text),
-            ErrorKind::IOError if says(&["No such file"]) => StoreError::damaged(text),
+            ErrorKind::Corruption => StoreError::corrupt(text),
+            ErrorKind::IOError if text.contains("No such file") && text.contains(".blob") => StoreError::corrupt(text),
             _ => StoreError::failed(text),
         }
     }

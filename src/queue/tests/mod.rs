@@ -12,5 +12,6 @@ mod restart;
 mod space;
 mod split;
 mod support;
+mod tools;
 
 pub(super) use support::batch;
