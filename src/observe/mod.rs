@@ -11,6 +11,7 @@
 //! ```
 
 mod access;
+pub mod account;
 mod admin;
 mod books;
 pub mod commands;

@@ -1,14 +1,13 @@
 //! Looks into the queue.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
-use super::wire::{Books, Bundle, Counted, Import, Imported, Purge, Record, SignalStats, Stats};
+use super::wire::{Bundle, Counted, Import, Imported, Purge, Record, SignalStats, Stats};
 use super::{Answer, Ask, Json, Open, Refusal};
 use crate::batch::{Key, Signal};
+use crate::observe::account::Account;
 use crate::queue::Removed;
-use crate::queue::ledger::{DeadReason, DropReason, Ledger};
+use crate::queue::ledger::DropReason;
 use crate::queue::snapshot::{Depth, Recount};
 use crate::queue::tools::{Checked, Entry, Page, Select, key_text};
 
@@ -47,7 +46,7 @@ fn signal_stats(depth: &Depth, recount: Option<&Recount>) -> SignalStats {
         bytes: depth.books.queued_bytes,
         leased_batches: depth.leased_batches,
         oldest_ms: depth.oldest_ms,
-        books: books(&depth.books),
+        books: Account::of(&depth.books),
         recount: recount.map(|count| Counted {
             batches: count.batches,
             items: count.items,
@@ -55,28 +54,6 @@ fn signal_stats(depth: &Depth, recount: Option<&Recount>) -> SignalStats {
             imbalance: count.imbalance(),
         }),
     }
-}
-
-fn books(books: &Ledger) -> Books {
-    Books {
-        accepted: books.accepted,
-        imported: books.imported,
-        queued: books.queued,
-        owed: books.owed,
-        delivered: books.delivered,
-        rejected: books.rejected,
-        dead: happened(DeadReason::ALL.map(DeadReason::as_str), books.dead),
-        dropped: happened(DropReason::ALL.map(DropReason::as_str), books.dropped),
-    }
-}
-
-fn happened<const N: usize>(reasons: [&str; N], counts: [u64; N]) -> BTreeMap<String, u64> {
-    reasons
-        .into_iter()
-        .zip(counts)
-        .filter(|(_, count)| *count > 0)
-        .map(|(reason, count)| (reason.to_owned(), count))
-        .collect()
 }
 
 /// Keeps a list from being longer than it is asked for.

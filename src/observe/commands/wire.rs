@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Encoding, Key, Signal};
+use crate::observe::account::Account;
 use crate::queue::Verdict;
 use crate::queue::tools::{Copied, Letter, Mark, key_text};
 
@@ -52,30 +53,9 @@ pub struct SignalStats {
     /// When the oldest was received; null when there is none.
     pub oldest_ms: Option<u64>,
     /// The books, in items.
-    pub books: Books,
+    pub books: Account,
     /// An independent count of the index; null unless it was asked for.
     pub recount: Option<Counted>,
-}
-
-/// One signal's books, in items: accepted + imported = queued + delivered + rejected + dead + dropped.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Books {
-    /// Answered OK.
-    pub accepted: u64,
-    /// Brought in by hand.
-    pub imported: u64,
-    /// Not settled yet.
-    pub queued: u64,
-    /// The part of `queued` that a fallback has.
-    pub owed: u64,
-    /// Settled as delivered.
-    pub delivered: u64,
-    /// Refused inside accepted requests.
-    pub rejected: u64,
-    /// Moved to the dead letters, by reason, those since removed included; what was replayed is not.
-    pub dead: BTreeMap<String, u64>,
-    /// Removed undelivered, by reason.
-    pub dropped: BTreeMap<String, u64>,
 }
 
 /// A count of one signal's index.

@@ -1,14 +1,14 @@
 //! From snapshots to the status: pure, but for the time of writing.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::parts::{
-    Account, Books, Commit, Counted, DeadLetters, Delivered, Doors, LastError, Queue, QueueSignal, Recounted, Target,
+    Audited, Books, Commit, Counted, DeadLetters, Delivered, Doors, LastError, Queue, QueueSignal, Recounted, Target,
 };
 use super::{BySignal, Endpoints, Parts, Status};
 use crate::batch::Signal;
 use crate::deliver::snapshot::{Event, TargetView};
+use crate::observe::account::{Account, happened};
 use crate::observe::books::Audit;
 use crate::observe::facts::{Facts, now_ms};
 use crate::observe::headline::Headline;
@@ -16,7 +16,7 @@ use crate::observe::lanes::{Amount, Lanes};
 use crate::observe::probes::Phase;
 use crate::observe::trend::Outlook;
 use crate::observe::view::View;
-use crate::queue::ledger::{DeadReason, DropReason, Ledger};
+use crate::queue::ledger::Ledger;
 use crate::{queue, receive};
 
 /// Entries of the timeline that are shown.
@@ -149,17 +149,7 @@ fn doors(snapshot: &receive::snapshot::Snapshot) -> Doors {
 fn books(snapshot: &queue::snapshot::Snapshot, audit: &Audit) -> Books {
     let account = |signal: Signal| {
         let books: &Ledger = &snapshot.signals[signal.index()].books;
-        Account {
-            accepted: books.accepted,
-            imported: books.imported,
-            queued: books.queued,
-            owed: books.owed,
-            delivered: books.delivered,
-            rejected: books.rejected,
-            dead: happened(DeadReason::ALL.map(DeadReason::as_str).into_iter().zip(books.dead)),
-            dropped: happened(DropReason::ALL.map(DropReason::as_str).into_iter().zip(books.dropped)),
-            imbalance_items: audit.imbalance(signal, books),
-        }
+        Audited { account: Account::of(books), imbalance_items: audit.imbalance(signal, books) }
     };
     let signals = BySignal::each(account);
     Books {
@@ -172,10 +162,6 @@ fn books(snapshot: &queue::snapshot::Snapshot, audit: &Audit) -> Books {
         }),
         recount_error: audit.error.clone(),
     }
-}
-
-fn happened(counts: impl Iterator<Item = (&'static str, u64)>) -> BTreeMap<&'static str, u64> {
-    counts.filter(|(_, count)| *count > 0).collect()
 }
 
 fn seconds(time: Option<Duration>) -> Option<f64> {

@@ -15,7 +15,7 @@ use crate::deliver::snapshot::{ChainView, Event};
 
 pub(super) use build::build;
 pub use parts::{
-    Account, Books, Commit, Counted, DeadLetters, Doors, LastError, Queue, QueueSignal, Recounted, Target,
+    Audited, Books, Commit, Counted, DeadLetters, Doors, LastError, Queue, QueueSignal, Recounted, Target,
 };
 
 /// All of it.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::BySignal;
 use crate::deliver::snapshot::BreakerState;
+use crate::observe::account::Account;
 use crate::observe::lanes::{Amount, Lanes};
 use crate::queue::snapshot::StoreState;
 
@@ -140,7 +141,7 @@ pub struct Doors {
     /// Items in requests that were answered OK.
     pub accepted_items: BySignal<u64>,
     /// Items refused, by reason.
-    pub refused_items: BTreeMap<&'static str, u64>,
+    pub refused_items: BTreeMap<String, u64>,
     /// Bytes as they came.
     pub wire_bytes: u64,
     /// The same bytes, inflated.
@@ -168,7 +169,7 @@ pub struct Counted {
 #[derive(Debug, Clone, Serialize)]
 pub struct Books {
     /// Each signal's account, since the store was made.
-    pub signals: BySignal<Account>,
+    pub signals: BySignal<Audited>,
     /// Items by which ledger and recount differ, all signals together; anything but 0 is a fault.
     pub imbalance_items: u64,
     /// The last recount; null before the first.
@@ -177,25 +178,12 @@ pub struct Books {
     pub recount_error: Option<String>,
 }
 
-/// One signal's account, in items: accepted + imported = queued + delivered + rejected + dead + dropped.
+/// One signal's account, and whether it holds.
 #[derive(Debug, Clone, Serialize)]
-pub struct Account {
-    /// Answered OK.
-    pub accepted: u64,
-    /// Brought in by hand.
-    pub imported: u64,
-    /// Not settled yet.
-    pub queued: u64,
-    /// The part of `queued` that a fallback has.
-    pub owed: u64,
-    /// Settled as delivered.
-    pub delivered: u64,
-    /// Refused inside accepted requests.
-    pub rejected: u64,
-    /// Moved to the dead letters, by reason; those that happened.
-    pub dead: BTreeMap<&'static str, u64>,
-    /// Removed undelivered, by reason; those that happened.
-    pub dropped: BTreeMap<&'static str, u64>,
+pub struct Audited {
+    /// The account.
+    #[serde(flatten)]
+    pub account: Account,
     /// By how much this signal's books are off.
     pub imbalance_items: u64,
 }
