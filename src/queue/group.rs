@@ -293,7 +293,7 @@ impl Committed {
                 continue;
             }
             let leasable = !part.stored.is_empty() || part.staying || part.dropped_below.is_some();
-            shared.counts.settled_bytes[signal.index()].add(part.settled_bytes);
+            shared.settled(signal, part.settled_bytes);
             let mut lanes = shared.lanes(signal);
             lanes.books = self.books[signal.index()];
             lanes.apply(&part.edits);

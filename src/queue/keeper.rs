@@ -18,36 +18,24 @@ use super::store::{Engine, Family, keys};
 use crate::batch::{Key, Signal};
 use crate::tally::Counter;
 
-/// How often the disk is looked at: a listing of some hundred files.
+/// How often the disk is looked at, at least: a listing of some hundred files.
 const EVERY: Duration = Duration::from_secs(1);
-/// A reclaim is due once so many bytes of a signal were settled,
-const RECLAIM_BYTES: u64 = 256 << 20;
-/// or after this time while something is settled and half the quota is in use.
-const RECLAIM_AFTER: Duration = Duration::from_secs(10);
-
 /// What the keeping thread owns.
 pub(super) struct Keeper {
     pub engine: Arc<dyn Engine>,
     pub shared: Arc<Shared>,
     pub store: PathBuf,
     last: Instant,
-    reclaims: [Reclaim; 3],
+    /// Below this a signal was reclaimed.
+    reclaimed: [Key; 3],
     settled: u64,
-}
-
-/// How far a signal was reclaimed.
-struct Reclaim {
-    at: Instant,
-    settled: u64,
-    from: Key,
 }
 
 impl Keeper {
     /// A keeper that begins now.
     pub(super) fn new(engine: Arc<dyn Engine>, shared: Arc<Shared>, store: PathBuf) -> Keeper {
-        let (last, settled) = (Instant::now(), shared.counts.settled_bytes.each_ref().map(Counter::get));
-        let reclaims = settled.map(|settled| Reclaim { at: last, settled, from: Key::new(0) });
-        Keeper { engine, shared, store, last, reclaims, settled: settled.iter().sum() }
+        let settled = shared.counts.settled_bytes.iter().map(Counter::get).sum();
+        Keeper { engine, shared, store, last: Instant::now(), reclaimed: [Key::new(0); 3], settled }
     }
 
     /// Works until the shared pulse ends.
@@ -61,7 +49,7 @@ impl Keeper {
             self.measure();
             for signal in Signal::ALL {
                 self.find_oldest(signal);
-                if self.reclaim_is_due(signal) && shared.is_open() {
+                if shared.reclaim_is_due(signal) && shared.is_open() {
                     self.reclaim(signal);
                 }
             }
@@ -93,28 +81,19 @@ impl Keeper {
         self.shared.space.measured(seen, drained);
     }
 
-    fn reclaim_is_due(&self, signal: Signal) -> bool {
-        let (space, last) = (&self.shared.space, &self.reclaims[signal.index()]);
-        let settled = self.shared.counts.settled_bytes[signal.index()].get() - last.settled;
-        let waited = last.at.elapsed() >= RECLAIM_AFTER;
-        let half = space.used() > space.limit() / 2;
-        settled >= RECLAIM_BYTES || (space.is_full() && (settled > 0 || waited)) || (settled > 0 && half && waited)
-    }
-
     fn reclaim(&mut self, signal: Signal) {
-        let settled = self.shared.counts.settled_bytes[signal.index()].get();
+        let (begun, settled) = (Instant::now(), self.shared.counts.settled_bytes[signal.index()].get());
         let (from, to, low) = {
             let mut lanes = self.shared.lanes(signal);
-            (self.reclaims[signal.index()].from, lanes.scanned(), lanes.low())
+            (self.reclaimed[signal.index()], lanes.scanned(), lanes.low())
         };
-        match self.engine.reclaim(signal, from, to) {
-            Ok(()) => self.reclaims[signal.index()] = Reclaim { at: Instant::now(), settled, from: low },
-            Err(error) => {
-                // A flush that fails leaves the store without writes: say so before the next group finds out.
-                self.shared.poison(&error);
-            }
+        if let Err(error) = self.engine.reclaim(signal, from, to) {
+            // A flush that fails leaves the store without writes: say so before the next group finds out.
+            return self.shared.poison(&error);
         }
+        self.reclaimed[signal.index()] = low;
         self.measure();
+        self.shared.reclaimed(signal, begun, settled);
     }
 
     fn find_oldest(&self, signal: Signal) {

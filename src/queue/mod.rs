@@ -18,7 +18,7 @@
 //! | `lanes/` | where each batch stands, and who is next |
 //! | `settle`, `parts`, `letters` | how a lease ended, as it will be written |
 //! | `reader`, `recount` | reads from disk, off the runtime's threads |
-//! | `keeper`, `space`, `intake` | quota, reclaim, age; what is taken |
+//! | `keeper`, `space`, `reclaim`, `intake` | quota, giving space back, age; what is taken |
 //! | `tools/` | what a person asks: lists, copies, checks, dead letters, imports |
 //! | `open`, `recover`, `life`, `owner`, `directory` | open, recover, close, reopen after a failure, lock |
 //! | `memory/` | how much each part may hold, from the limit of the process |
@@ -56,6 +56,7 @@ mod open;
 mod owner;
 mod parts;
 mod reader;
+mod reclaim;
 mod recount;
 mod recover;
 mod removal;

@@ -94,6 +94,7 @@ pub(super) fn run(engine: &dyn Engine, shared: &Shared, errands: &mpsc::Receiver
 }
 
 fn read_slice(engine: &dyn Engine, shared: &Shared, job: &Job) {
+    shared.await_reclaim(job.signal);
     let outcome = slice(engine, job);
     let mut lanes = shared.lanes(job.signal);
     match outcome {

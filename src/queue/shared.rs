@@ -14,6 +14,7 @@ use super::lanes::Lanes;
 use super::ledger::Ledger;
 use super::memory::Budget;
 use super::reader::Errand;
+use super::reclaim::Reclaims;
 use super::recover::Recovered;
 use super::snapshot::StoreState;
 use super::space::Space;
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     /// Bytes of dead letters that may be held.
     pub dead_limit: u64,
     pub pulse: Pulse,
+    pub reclaims: Reclaims,
 }
 
 /// What is counted beside the ledgers.
@@ -106,6 +108,7 @@ impl Shared {
             ring_limit: budget.ring,
             dead_limit,
             pulse: Pulse::default(),
+            reclaims: Reclaims::new(),
         }
     }
 
@@ -221,6 +224,7 @@ impl Shared {
             self.ready[signal.index()].notify_one();
             self.read[signal.index()].notify_waiters();
         }
+        self.reclaims.wake();
     }
 }
 
@@ -247,26 +251,40 @@ impl Drop for Fuse<'_> {
 /// A pause that can be cut short.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
-    over: Mutex<bool>,
+    state: Mutex<Beat>,
     wake: Condvar,
 }
 
+#[derive(Debug, Default)]
+struct Beat {
+    over: bool,
+    hurried: bool,
+}
+
 impl Pulse {
-    /// Waits for that long; `false` once it is over.
+    /// Waits for that long, or until somebody hurries; `false` once it is over.
     pub(super) fn pause(&self, pause: Duration) -> bool {
-        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.wake.wait_timeout_while(over, pause, |over| !*over);
-        !*waited.unwrap_or_else(PoisonError::into_inner).0
+        let beat = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.wake.wait_timeout_while(beat, pause, |beat| !beat.over && !beat.hurried);
+        let mut beat = waited.unwrap_or_else(PoisonError::into_inner).0;
+        beat.hurried = false;
+        !beat.over
+    }
+
+    /// Cuts the pause short that goes on, or else the next one.
+    pub(super) fn hurry(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).hurried = true;
+        self.wake.notify_all();
     }
 
     /// Lets pauses last again.
     pub(super) fn begin(&self) {
-        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).over = false;
     }
 
     /// Ends all pauses, those to come too.
     pub(super) fn end(&self) {
-        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).over = true;
         self.wake.notify_all();
     }
 }

@@ -6,3 +6,7 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+
+mod held_lane;
+mod queues;
+mod space_back;

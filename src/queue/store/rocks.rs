@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB, DBAccess, DBCompressionType,
@@ -24,6 +25,9 @@ const MEMTABLES: u64 = 4;
 /// An open RocksDB.
 pub(in crate::queue) struct Rocks {
     db: DB,
+    /// Bytes written since all families were flushed, and from where on the logs that hold them are worth flushes.
+    logged: AtomicU64,
+    much: u64,
 }
 
 impl Rocks {
@@ -32,7 +36,8 @@ impl Rocks {
         let cache = Cache::new_lru_cache(bytes(budget.blocks));
         let families = Family::ALL
             .map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family, budget, &cache)));
-        Ok(Rocks { db: DB::open_cf_descriptors(&database_options(budget), path, families)? })
+        let db = DB::open_cf_descriptors(&database_options(budget), path, families)?;
+        Ok(Rocks { db, logged: AtomicU64::new(0), much: budget.wal / 4 })
     }
 
     fn family(&self, family: Family) -> &ColumnFamily {
@@ -193,6 +198,7 @@ impl Changes for RocksChanges<'_> {
     fn commit(self: Box<Self>, sync: bool) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
+        self.rocks.logged.fetch_add(self.batch.size_in_bytes() as u64, Relaxed);
         Ok(self.rocks.db.write_opt(self.batch, &options)?)
     }
 }
@@ -211,15 +217,21 @@ impl Engine for Rocks {
     }
 
     fn reclaim(&self, signal: Signal, from: Key, to: Key) -> Result<(), StoreError> {
-        // All families together: one that keeps unflushed changes keeps the write-ahead log.
-        let families = Family::ALL.map(|family| self.family(family));
-        self.db.flush_cfs_opt(&families, &FlushOptions::default())?;
-        let mut options = CompactOptions::default();
-        options.set_exclusive_manual_compaction(false);
-        let records = self.family(Family::Records(signal));
-        self.db.compact_range_cf_opt(records, Some(from.encode()), Some(to.encode()), &options);
-        let (from, to) = (keys::of(signal, from), keys::of(signal, to));
-        self.db.compact_range_cf_opt(self.family(Family::Index), Some(from), Some(to), &options);
+        let records = Family::Records(signal);
+        let mut compaction = CompactOptions::default();
+        compaction.set_exclusive_manual_compaction(false);
+        if self.logged.load(Relaxed) < self.much {
+            // Settles alone: a flush of the records is enough, the others leave a log that is short.
+            self.db.flush_cf_opt(self.family(records), &FlushOptions::default())?;
+        } else {
+            // All families together: one that keeps unflushed changes keeps the write-ahead log.
+            self.logged.store(0, Relaxed);
+            let families = Family::ALL.map(|family| self.family(family));
+            self.db.flush_cfs_opt(&families, &FlushOptions::default())?;
+            let (from, to) = (keys::of(signal, from), keys::of(signal, to));
+            self.db.compact_range_cf_opt(self.family(Family::Index), Some(from), Some(to), &compaction);
+        }
+        self.db.compact_range_cf_opt(self.family(records), Some(from.encode()), Some(to.encode()), &compaction);
         Ok(())
     }
 }

@@ -1,0 +1,96 @@
+//! When space is to be given back, and how far a drain may run ahead of that.
+//!
+//! What is settled frees space only once the keeping thread had the store flushed and compacted, which takes several fsyncs. A
+//! drain from memory or from a fast disk is faster than those, so the reading thread waits here for the keeping one.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::shared::Shared;
+use crate::batch::Signal;
+
+const MIB: u64 = 1 << 20;
+
+/// Each time so many bytes of a signal were settled, the disk is looked at.
+pub(super) const LOOK: u64 = 32 * MIB;
+/// A reclaim is due once so many bytes of a signal were settled while the store is wasteful, and
+const ENOUGH: u64 = 48 * MIB;
+/// so many bytes may be settled from the begin of one reclaim to the end of the next, or what else takes the reader this long.
+const AHEAD: u64 = 96 * MIB;
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The store is wasteful when it takes more than an eighth and this above what is queued. This is the write-ahead log, mostly:
+/// while what comes is settled at once, there is nothing to give back.
+const SLACK: u64 = 128 * MIB;
+/// A reclaim is due after this time while something is settled and half the quota is in use, too.
+const SOON: Duration = Duration::from_secs(10);
+
+/// How far each signal was reclaimed.
+#[derive(Debug)]
+pub(super) struct Reclaims {
+    last: Mutex<[Last; 3]>,
+    ended: Condvar,
+}
+
+/// When the last reclaim of a signal began, and how much of it was settled by then.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    at: Instant,
+    settled: u64,
+}
+
+impl Reclaims {
+    /// Of a queue of which nothing was settled yet.
+    pub(super) fn new() -> Reclaims {
+        let never = Last { at: Instant::now(), settled: 0 };
+        Reclaims { last: Mutex::new([never; 3]), ended: Condvar::new() }
+    }
+
+    /// Lets who waits look again.
+    pub(super) fn wake(&self) {
+        self.ended.notify_all();
+    }
+}
+
+impl Shared {
+    /// Counts what was settled, and has the disk looked at now and then.
+    pub(super) fn settled(&self, signal: Signal, bytes: u64) {
+        let counter = &self.counts.settled_bytes[signal.index()];
+        let before = counter.get() / LOOK;
+        counter.add(bytes);
+        if counter.get() / LOOK > before {
+            self.pulse.hurry();
+        }
+    }
+
+    /// Whether space of a signal is to be given back now.
+    pub(super) fn reclaim_is_due(&self, signal: Signal) -> bool {
+        let last = self.reclaims.last.lock().unwrap_or_else(PoisonError::into_inner)[signal.index()];
+        let settled = self.counts.settled_bytes[signal.index()].get() - last.settled;
+        let waited = last.at.elapsed() >= SOON;
+        let half = self.space.used() > self.space.limit() / 2;
+        (settled >= ENOUGH && self.is_wasteful())
+            || (self.space.is_full() && (settled > 0 || waited))
+            || (settled > 0 && half && waited)
+    }
+
+    /// Notes that space of a signal was given back, begun when so much of it was settled.
+    pub(super) fn reclaimed(&self, signal: Signal, at: Instant, settled: u64) {
+        self.reclaims.last.lock().unwrap_or_else(PoisonError::into_inner)[signal.index()] = Last { at, settled };
+        self.reclaims.wake();
+    }
+
+    /// Waits while the drain of a signal is too far ahead of the reclaim.
+    pub(super) fn await_reclaim(&self, signal: Signal) {
+        let last = self.reclaims.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let settled = self.counts.settled_bytes[signal.index()].get();
+        let ahead = |last: &mut [Last; 3]| settled - last[signal.index()].settled >= AHEAD && self.is_open();
+        if self.is_wasteful() {
+            drop(self.reclaims.ended.wait_timeout_while(last, PATIENCE, ahead));
+        }
+    }
+
+    fn is_wasteful(&self) -> bool {
+        let queued: u64 = Signal::ALL.map(|signal| self.lanes(signal).books.queued_bytes).iter().sum();
+        self.space.used() > queued + queued / 8 + SLACK
+    }
+}
