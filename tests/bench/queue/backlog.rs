@@ -1,0 +1,128 @@
+//! An outage: a backlog that grows, a restart on top of it, and its drain from a cold disk.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use spillway::queue::{Lane, Queue};
+
+use crate::usage::{Curve, Usage};
+use crate::{MIB, REQUEST, ROUND, config, disk, load, median, open};
+
+/// Rounds at each depth.
+const ROUNDS: usize = 3;
+const GIB: u64 = 1 << 30;
+
+/// P5 to P9 with a backlog of so many bytes, which has to fit on the disk.
+pub(crate) async fn run(place: &Path, backlog: u64) {
+    let free = disk::free(place);
+    assert!(free > backlog + backlog / 4 + 4 * GIB, "{} GiB free: too little for {}", free / GIB, backlog / GIB);
+    let (queue, folder) = open(place);
+    let store = folder.path().join("store");
+    let curve = Curve::begin();
+    let (queue, added) = grow(queue, backlog).await;
+    println!("  resident MiB while it grew: {}", line(&curve.take(40)));
+    let queue = restart(queue, place, folder.path()).await;
+    curve.take(1);
+    drain(&queue, &store, backlog + added).await;
+    println!("  resident MiB while it drained: {}", line(&curve.take(40)));
+    queue.close().await;
+}
+
+/// P6 and P9: what traffic costs beside a backlog of 0, 1, 10 … GiB. The queue, and bytes that were left in it by the traffic.
+async fn grow(queue: Queue, backlog: u64) -> (Queue, u64) {
+    println!("a backlog of {:.1} GiB, and traffic beside it that is settled at once", backlog as f64 / GIB as f64);
+    let depths = [0, 1, 10, 20].map(|gib| gib * GIB).into_iter().filter(|depth| *depth < backlog).chain([backlog]);
+    let (mut depth, mut first) = (0, 0.0);
+    for next in depths {
+        if next > depth {
+            let before = Usage::now();
+            let speed = load::produce(&queue, next - depth, REQUEST, 32).await;
+            let used = Usage::now().since(&before);
+            println!(
+                "  {:>5.1} GiB more, nothing settled: {:>4.0} MB/s, {:.2} device bytes a byte, {:.2} CPU s a GB",
+                (next - depth) as f64 / GIB as f64,
+                speed / 1e6,
+                used.written as f64 / (next - depth) as f64,
+                used.cpu / ((next - depth) as f64 / 1e9),
+            );
+            depth = next;
+        }
+        let mut costs = Vec::new();
+        for _ in 0..ROUNDS {
+            let before = Usage::now();
+            load::through(&queue, ROUND, REQUEST, 8).await;
+            costs.push(Usage::now().since(&before).cpu / (ROUND as f64 / 1e9));
+        }
+        let cost = median(&costs);
+        first = if first == 0.0 { cost } else { first };
+        println!("  beside {:>5.1} GiB: {cost:.2} CPU s a GB, {:.2} times", depth as f64 / GIB as f64, cost / first);
+    }
+    let queued = queue.snapshot().signals.iter().map(|depth| depth.books.queued_bytes).sum::<u64>();
+    (queue, queued.saturating_sub(backlog))
+}
+
+/// P8: opening again, beside opening an empty queue whose logs are as full.
+async fn restart(queue: Queue, place: &Path, folder: &Path) -> Queue {
+    queue.close().await;
+    let timed = |directory: &Path| {
+        let begun = Instant::now();
+        (Queue::open(&config(directory)).expect("the queue opens"), begun.elapsed().as_millis())
+    };
+    disk::forget(&folder.join("store"));
+    let (queue, backlog) = timed(folder);
+    let (other, empty) = open(place);
+    load::through(&other, ROUND, REQUEST, 8).await;
+    other.close().await;
+    disk::forget(&empty.path().join("store"));
+    let (other, without) = timed(empty.path());
+    other.close().await;
+    println!(
+        "opened again over the backlog in {backlog} ms, over an empty queue after the same traffic in {without} ms"
+    );
+    queue
+}
+
+/// P5, and space: everything drained from a cold disk.
+async fn drain(queue: &Queue, store: &Path, bytes: u64) {
+    disk::forget(store);
+    let count = bytes / REQUEST as u64;
+    let (mut tenth, mut worst, mut place) = (1, 0.0_f64, 0);
+    let before = Usage::now();
+    let begun = Instant::now();
+    load::consume(queue.clone(), Lane::Backlog, count, |taken| {
+        if taken * 10 >= count * tenth {
+            let allowed = (count - taken) as f64 * REQUEST as f64 * 1.3 + 256.0 * MIB as f64;
+            let share = disk::taken(store) as f64 / allowed;
+            if share > worst {
+                (worst, place) = (share, tenth);
+            }
+            tenth += 1;
+        }
+    })
+    .await;
+    let used = Usage::now().since(&before);
+    println!(
+        "drained cold: {:.0} MB/s of stored bytes, {:.2} CPU s a GB, {:.2} device bytes a byte",
+        bytes as f64 / 1e6 / begun.elapsed().as_secs_f64(),
+        used.cpu / (bytes as f64 / 1e9),
+        used.written as f64 / bytes as f64,
+    );
+    println!(
+        "  space at its worst, {place} tenths drained: {:.0} % of remaining payload × 1.3 + 256 MiB",
+        worst * 100.0
+    );
+    let emptied = Instant::now();
+    while disk::taken(store) > 256 * MIB && emptied.elapsed() < Duration::from_secs(30) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!(
+        "  {:.1} s after the last settle {} MiB are left",
+        emptied.elapsed().as_secs_f64(),
+        disk::taken(store) / MIB
+    );
+}
+
+/// Figures as a line that a spreadsheet reads.
+fn line(figures: &[u64]) -> String {
+    figures.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+}

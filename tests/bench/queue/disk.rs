@@ -1,0 +1,56 @@
+//! What the disk does without a queue.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use rustix::fs::{Advice, fadvise, statvfs};
+
+use crate::MIB;
+
+/// Plain sequential writes of 1 MiB, each synced, in bytes a second.
+pub(crate) fn plain(place: &Path, bytes: u64) -> f64 {
+    let folder = tempfile::tempdir_in(place).expect("a folder");
+    let mut file = File::create(folder.path().join("plain")).expect("a file");
+    let block = vec![7; MIB as usize];
+    let begun = Instant::now();
+    for _ in 0..bytes / MIB {
+        file.write_all(&block).and_then(|()| file.sync_data()).expect("a write");
+    }
+    bytes as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// Times to write and sync 4 KiB at the end of a file, in seconds.
+pub(crate) fn syncs(place: &Path, count: usize) -> Vec<f64> {
+    let folder = tempfile::tempdir_in(place).expect("a folder");
+    let mut file = File::create(folder.path().join("plain")).expect("a file");
+    let once = |_| {
+        let begun = Instant::now();
+        file.write_all(&[7; 4096]).and_then(|()| file.sync_data()).expect("a write");
+        begun.elapsed().as_secs_f64()
+    };
+    (0..count).map(once).collect()
+}
+
+/// Bytes that the files in a folder take.
+pub(crate) fn taken(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum()
+}
+
+/// Takes the files of a folder out of the page cache.
+pub(crate) fn forget(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if let Ok(file) = File::open(entry.path()) {
+            let _ = file.sync_all();
+            let _ = fadvise(&file, 0, None, Advice::DontNeed);
+        }
+    }
+}
+
+/// Free bytes of the volume.
+pub(crate) fn free(place: &Path) -> u64 {
+    statvfs(place).map_or(0, |volume| volume.f_bavail * volume.f_frsize)
+}
