@@ -233,7 +233,9 @@ impl<'e> Group<'e> {
         }
         let low = lanes.low();
         let books = &mut self.committed.books[signal.index()];
-        books.low = books.low.max(low.seq); // both bounds hold; one that an owed interval gives may be loose
+        // All bounds hold. One that an owed interval or a read under way gives may be loose, which must not outlast the last batch.
+        let in_line = books.queued_batches - books.parked_batches;
+        books.low = if in_line == 0 { books.next_seq } else { books.low.max(low.seq) };
         intervals.trim(Key::new(books.low), &mut part.edits);
         self.write_edits(signal);
     }
