@@ -56,7 +56,7 @@ impl Committer {
                 Wake::Closing => break,
             };
             if let Err(error) = outcome {
-                return shared.poison(&error); // whoever waits for one of the appends learns it from the closed channel
+                return shared.fail(&error); // whoever waits for one of the appends learns it from the closed channel
             }
         }
         for command in work.commands {

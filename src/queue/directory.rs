@@ -82,8 +82,8 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 
 fn check_format(directory: &Path) -> Result<(), OpenError> {
     let path = directory.join(FORMAT_FILE);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let text = match fs::read(&path) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return write_format(directory, &path).map_err(|error| unusable(&path, error));
         }
@@ -92,7 +92,11 @@ fn check_format(directory: &Path) -> Result<(), OpenError> {
     match text.trim().parse() {
         Ok(found) if found > FORMAT => Err(OpenError::NewerFormat { path: directory.to_owned(), found, known: FORMAT }),
         Ok(_) => Ok(()),
-        Err(_) => Err(unusable(&path, io::Error::new(io::ErrorKind::InvalidData, "it does not hold a number"))),
+        Err(_) => {
+            // Each release writes a number here, so this is damage. What lies in the store says its own version, too.
+            tracing::error!(path = %path.display(), "the format file does not hold a number: it is written anew");
+            write_format(directory, &path).map_err(|error| unusable(&path, error))
+        }
     }
 }
 
@@ -117,7 +121,6 @@ fn unusable(path: &Path, source: io::Error) -> OpenError {
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             "move away the file of that name, or set queue.directory to another place"
         }
-        io::ErrorKind::InvalidData => "move the directory away, or set queue.directory to another place",
         _ => "set queue.directory to a place that this user can write to",
     };
     OpenError::Directory { path: path.to_owned(), problem: source.to_string(), remedy, source }

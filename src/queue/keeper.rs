@@ -89,7 +89,7 @@ impl Keeper {
         };
         if let Err(error) = self.engine.reclaim(signal, from, to) {
             // A flush that fails leaves the store without writes: say so before the next group finds out.
-            return self.shared.poison(&error);
+            return self.shared.fail(&error);
         }
         self.reclaimed[signal.index()] = low;
         self.measure();

@@ -23,7 +23,7 @@
 //! | `open`, `recover`, `life`, `owner`, `directory` | open, recover, close, reopen after a failure, lock |
 //! | `memory/` | how much each part may hold, from the limit of the process |
 //! | `salvage/` | damaged files: found out, mended, accounted for |
-//! | `codec/`, `store/` | bytes on disk; the store, RocksDB named in one file |
+//! | `codec/`, `store/` | bytes on disk; the store, RocksDB named there alone |
 
 pub mod error;
 pub mod lease;

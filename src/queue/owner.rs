@@ -17,6 +17,7 @@ use super::memory::Budget;
 use super::open::Opener;
 use super::recount::recount;
 use super::recover::{Recovered, recover};
+use super::salvage;
 use super::shared::Shared;
 use super::store::Engine;
 use crate::batch::Signal;
@@ -72,6 +73,9 @@ impl Owner {
             {
                 tracing::error!(%error, "the last settles could not be synced: they may be delivered again");
             }
+            if let Some(damage) = self.shared.take_damage() {
+                salvage::request(&self.directory, &damage);
+            }
             close(life);
             if begun.elapsed() >= STEADY {
                 self.pause = Duration::ZERO;
@@ -105,6 +109,7 @@ impl Owner {
                 }
                 Err(error) => {
                     self.shared.not_opened();
+                    salvage::request(&self.directory, &error);
                     let pause = self.pause.as_secs();
                     tracing::error!(%error, "the store cannot be reopened: nothing is taken; next try in {pause} s");
                 }

@@ -65,7 +65,7 @@ pub(super) fn run(engine: &dyn Engine, shared: &Shared, errands: &mpsc::Receiver
     let _fuse = Fuse(shared);
     let mut recount: Option<Recounting<'_>> = None;
     loop {
-        let errand = match recount.take().and_then(Recounting::step) {
+        let errand = match recount.take().and_then(|recount| recount.step(|error| met(shared, error))) {
             None => match errands.recv() {
                 Ok(errand) => errand,
                 Err(_) => return,
@@ -81,8 +81,8 @@ pub(super) fn run(engine: &dyn Engine, shared: &Shared, errands: &mpsc::Receiver
         };
         match errand {
             Errand::Slice(job) => read_slice(engine, shared, &job),
-            Errand::One { signal, key, parked: false, reply } => drop(reply.send(read_one(engine, signal, key))),
-            Errand::One { signal, key, parked: true, reply } => drop(reply.send(read_parked(engine, signal, key))),
+            Errand::One { signal, key, parked: false, reply } => answer(shared, reply, read_one(engine, signal, key)),
+            Errand::One { signal, key, parked: true, reply } => answer(shared, reply, read_parked(engine, signal, key)),
             Errand::Recount(reply) => match &mut recount {
                 Some(recount) => recount.join(reply),
                 None => recount = Some(Recounting::begin(engine, reply)),
@@ -91,6 +91,20 @@ pub(super) fn run(engine: &dyn Engine, shared: &Shared, errands: &mpsc::Receiver
             Errand::Stop => return,
         }
     }
+}
+
+/// Damage of the store itself is not waited out: it is closed, and salvaged before it is opened again.
+fn met(shared: &Shared, error: &StoreError) {
+    if error.is_damaged() {
+        shared.fail(error);
+    }
+}
+
+fn answer(shared: &Shared, reply: oneshot::Sender<Result<Stored, Missing>>, outcome: Result<Stored, Missing>) {
+    if let Err(Missing::Failed(error)) = &outcome {
+        met(shared, error);
+    }
+    let _ = reply.send(outcome);
 }
 
 fn read_slice(engine: &dyn Engine, shared: &Shared, job: &Job) {
@@ -110,6 +124,10 @@ fn read_slice(engine: &dyn Engine, shared: &Shared, job: &Job) {
                     }]);
                 }
             }
+        }
+        Err(error) if error.is_damaged() => {
+            drop(lanes);
+            return met(shared, &error); // whoever waits is woken by that, and the lanes are made anew
         }
         Err(error) => {
             tracing::error!(signal = %job.signal, %error, "the backlog cannot be read; trying again in 5 s");

@@ -51,14 +51,18 @@ impl<'e> Recounting<'e> {
     }
 
     /// Counts a piece; `None` once it is done and said.
-    pub(super) fn step(mut self) -> Option<Recounting<'e>> {
+    /// A failure is shown to `met`, too.
+    pub(super) fn step(mut self, met: impl FnOnce(&StoreError)) -> Option<Recounting<'e>> {
         match self.advance() {
             Ok(false) => Some(self),
             Ok(true) => {
                 let counts = self.counts;
                 self.say(&Ok(counts))
             }
-            Err(error) => self.say(&Err(error)),
+            Err(error) => {
+                met(&error);
+                self.say(&Err(error))
+            }
         }
     }
 
@@ -130,7 +134,7 @@ pub(super) fn recount(engine: &dyn Engine) -> Result<[Recount; 3], StoreError> {
     let (reply, mut outcome) = oneshot::channel();
     let mut counting = Some(Recounting::begin(engine, reply));
     while let Some(going_on) = counting {
-        counting = going_on.step();
+        counting = going_on.step(|_| {});
     }
     outcome.try_recv().unwrap_or_else(|_| Err(StoreError::failed("the recount gave no answer")))
 }

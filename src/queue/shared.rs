@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::error::AppendError;
+use super::error::{AppendError, StoreError};
 use super::inbox::Inbox;
 use super::intake::Intake;
 use super::intervals::Intervals;
@@ -43,6 +43,8 @@ pub(super) struct Shared {
     pub intake: Intake,
     phase: AtomicU8,
     closing: AtomicBool,
+    /// Damage that was met in the store, until it is opened anew.
+    damage: Mutex<Option<StoreError>>,
     pub counts: Counts,
     /// Bytes in all rings, and how many there may be.
     pub ring_bytes: AtomicU64,
@@ -93,6 +95,7 @@ impl Shared {
             intake: Intake::new(),
             phase: AtomicU8::new(RECOVERING),
             closing: AtomicBool::new(false),
+            damage: Mutex::default(),
             counts: Counts {
                 commit_duration: Histogram::new(COMMIT_BOUNDS),
                 groups: Counter::default(),
@@ -209,6 +212,19 @@ impl Shared {
         }
         self.inbox.refuse(&AppendError::Poisoned);
         self.wake_all();
+    }
+
+    /// The same for an error of the store. One that says that the store is damaged is kept for whoever opens it next.
+    pub(super) fn fail(&self, error: &StoreError) {
+        if error.is_damaged() {
+            *self.damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        }
+        self.poison(error);
+    }
+
+    /// The damage that was met, if any.
+    pub(super) fn take_damage(&self) -> Option<StoreError> {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Begins the end: nothing new is taken or leased, what was handed in is still written.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 #![allow(dead_code, reason = "the support is shared with other suites, which use more of it")]
 
+mod damage_at_rest;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -22,7 +22,7 @@ use crate::queue::store::{Engine, Family, View, keys};
 /// Sequence numbers go on this far ahead: some may have been given to batches of which nothing is left.
 const SEQUENCE_GAP: u64 = 1 << 32;
 /// The salvage that the books are already right about.
-const SALVAGED: &[u8] = b"salvaged";
+pub(super) const SALVAGED: &[u8] = b"salvaged";
 
 /// What a count of one signal's index found.
 #[derive(Debug, Default)]

@@ -99,9 +99,10 @@ pub(in crate::queue) fn replay(store: &Path, mut visit: impl FnMut(&[Change<'_>]
     Ok(())
 }
 
-/// What was appended by changes that are gone, by the ledgers that are there: each says what was accepted so far.
-pub(in crate::queue) fn gaps(store: &Path) -> io::Result<Vec<Gap>> {
-    let (mut gaps, mut before) = (Vec::<Gap>::new(), [None::<Ledger>; 3]);
+/// What was appended by changes that are gone, by the ledgers that are there: each says what was accepted so far. `before` are
+/// ledgers from before the logs, where they are known.
+pub(in crate::queue) fn gaps(store: &Path, mut before: [Option<Ledger>; 3]) -> io::Result<Vec<Gap>> {
+    let mut gaps = Vec::<Gap>::new();
     replay(store, |changes| {
         for signal in Signal::ALL {
             let Some(after) = changes.iter().find_map(|change| ledger(change, signal)) else { continue };

@@ -5,6 +5,7 @@
 
 pub(super) mod keys;
 pub(super) mod memory;
+pub(super) mod remains;
 pub(super) mod rocks;
 
 use std::ops::ControlFlow;

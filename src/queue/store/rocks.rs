@@ -106,20 +106,20 @@ fn with_blobs(options: &mut Options) {
     options.set_blob_compression_type(DBCompressionType::None);
 }
 
-fn read_options() -> ReadOptions {
+pub(super) fn read_options() -> ReadOptions {
     let mut options = ReadOptions::default();
     options.fill_cache(false); // each record is read about once
     options
 }
 
-fn walk_options(from: &[u8], to: &[u8]) -> ReadOptions {
+pub(super) fn walk_options(from: &[u8], to: &[u8]) -> ReadOptions {
     let mut options = read_options();
     options.set_iterate_lower_bound(from);
     options.set_iterate_upper_bound(to);
     options
 }
 
-fn walk<D: DBAccess>(
+pub(super) fn walk<D: DBAccess>(
     mut iterator: DBRawIteratorWithThreadMode<'_, D>,
     visit: &mut Visit<'_>,
 ) -> Result<(), StoreError> {
@@ -236,13 +236,25 @@ impl Engine for Rocks {
     }
 }
 
+/// What RocksDB says of a blob that is not what was written while the rest of its file may be (`db/blob/blob_file_reader.cc`).
+const ONE_BLOB: [&str; 5] = [
+    "Blob CRC mismatch",
+    "Error while decoding blob record",
+    "Key size mismatch when reading blob",
+    "Value size mismatch when reading blob",
+    "Key mismatch when reading blob",
+];
+
 impl From<rocksdb::Error> for StoreError {
     fn from(error: rocksdb::Error) -> StoreError {
         let kind = error.kind();
         let text = error.into_string();
+        let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
         match kind {
-            ErrorKind::Corruption => StoreError::corrupt(text),
-            ErrorKind::IOError if text.contains("No such file") && text.contains(".blob") => StoreError::corrupt(text),
+            ErrorKind::Corruption if says(&ONE_BLOB) => StoreError::corrupt(text),
+            ErrorKind::IOError if says(&["No such file"]) && says(&[".blob"]) => StoreError::corrupt(text),
+            ErrorKind::Corruption => StoreError::damaged(text),
+            ErrorKind::IOError if says(&["No such file"]) => StoreError::damaged(text),
             _ => StoreError::failed(text),
         }
     }
