@@ -199,6 +199,7 @@ impl Line {
         let gate = &self.gates[position];
         let pending = self.queue.pending(self.signal, self.taker(position));
         let mut there = [pending.fresh, pending.backlog && (position == 0 || self.fallback_takes_backlog)];
+        there = there.map(|there| there && !pending.laden);
         for (lane, dry) in there.iter_mut().zip(&mut state.dry) {
             *dry = dry.filter(|until| *until > now);
             *lane &= dry.is_none();

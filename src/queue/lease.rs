@@ -38,6 +38,8 @@ pub(super) struct Ticket {
     pub(super) key: Key,
     pub(super) epoch: u32,
     pub(super) number: u64,
+    /// Bytes that it lets delivery hold.
+    pub(super) weight: u64,
     /// Whether giving it back counts as an attempt: the batch was handed out.
     pub(super) counts: bool,
     /// Whether it was used up already.
@@ -68,6 +70,9 @@ impl Drop for Ticket {
         if !self.spent {
             self.give_back(None);
         }
+        if self.shared.out.end(self.signal, self.weight) {
+            self.shared.ready[self.signal.index()].notify_one();
+        }
     }
 }
 
@@ -82,6 +87,8 @@ pub struct Pending {
     pub fresh_bytes: u64,
     /// Bytes in the backlog lane, at most: held batches and, for a fallback too, owed ones included.
     pub backlog_bytes: u64,
+    /// Whether as many bytes are out on leases as may be: what there is can be leased once one of them has ended.
+    pub laden: bool,
     /// When the first held batch may be leased; with `order: fifo` only if it is the next in line.
     pub held_until: Option<Instant>,
 }

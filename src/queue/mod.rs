@@ -21,7 +21,7 @@
 //! | `keeper`, `space`, `reclaim`, `intake` | quota, giving space back, age; what is taken |
 //! | `tools/` | what a person asks: lists, copies, checks, dead letters, imports |
 //! | `open`, `recover`, `life`, `owner`, `directory` | open, recover, close, reopen after a failure, lock |
-//! | `memory/` | how much each part may hold, from the limit of the process |
+//! | `memory/`, `out` | how much each part may hold, from the limit of the process; what delivery holds |
 //! | `salvage/` | damaged files: found out, mended, accounted for |
 //! | `codec/`, `store/` | bytes on disk; the store, RocksDB named there alone |
 
@@ -53,6 +53,7 @@ mod letters;
 mod life;
 mod losses;
 mod open;
+mod out;
 mod owner;
 mod parts;
 mod reader;
@@ -148,12 +149,14 @@ impl Queue {
         self.shared.admits()
     }
 
-    /// The next batch of a lane for that taker, or `None` when there is none now.
+    /// The next batch of a lane for that taker, or `None` when there is none now, or delivery holds as many bytes as it may
+    /// ([`Pending::laden`]).
     ///
     /// Fresh batches come from memory at once; backlog is read off the runtime's threads, ahead of time where possible.
     /// Cancelling the future leases nothing.
     pub async fn lease(&self, signal: Signal, lane: Lane, taker: Taker) -> Option<Lease> {
         match lane {
+            _ if self.shared.out.is_full(signal) => None,
             Lane::Fresh if !self.shared.is_open() => None,
             Lane::Fresh => {
                 let mut lanes = self.shared.lanes(signal);
@@ -195,7 +198,7 @@ impl Queue {
 
     /// Reads a batch that was leased without its bytes. Cancelled, it gives the batch back.
     async fn fetch(&self, signal: Signal, key: Key, held: Held, number: u64) -> Option<Lease> {
-        let mut ticket = self.ticket(signal, key, number);
+        let mut ticket = self.ticket(signal, key, number, held.weight);
         let (reply, outcome) = oneshot::channel();
         self.send(Some(Errand::One { signal, key, parked: held.parked, reply }));
         match outcome.await {
@@ -219,13 +222,14 @@ impl Queue {
 
     fn hand_out(&self, signal: Signal, grant: Grant) -> Lease {
         let Grant { stored, lane, held, number } = grant;
-        let mut ticket = self.ticket(signal, stored.key, number);
+        let mut ticket = self.ticket(signal, stored.key, number, held.weight);
         ticket.epoch = stored.epoch;
         lease_of(stored, lane, held, ticket)
     }
 
-    fn ticket(&self, signal: Signal, key: Key, number: u64) -> Ticket {
-        Ticket { shared: Arc::clone(&self.shared), signal, key, epoch: 0, number, counts: false, spent: false }
+    fn ticket(&self, signal: Signal, key: Key, number: u64, weight: u64) -> Ticket {
+        self.shared.out.take(signal, weight);
+        Ticket { shared: Arc::clone(&self.shared), signal, key, epoch: 0, number, weight, counts: false, spent: false }
     }
 
     fn send(&self, errand: Option<Errand>) {
@@ -249,7 +253,8 @@ impl Queue {
         if !self.shared.is_open() {
             return Pending::default();
         }
-        self.shared.lanes(signal).pending(taker, Instant::now())
+        let laden = self.shared.out.is_full(signal);
+        Pending { laden, ..self.shared.lanes(signal).pending(taker, Instant::now()) }
     }
 
     /// Completes when something of that signal became leasable since the last call. Meant for one waiter a signal.

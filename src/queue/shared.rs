@@ -13,6 +13,7 @@ use super::intervals::Intervals;
 use super::lanes::Lanes;
 use super::ledger::Ledger;
 use super::memory::Budget;
+use super::out::Out;
 use super::reader::Errand;
 use super::reclaim::Reclaims;
 use super::recover::Recovered;
@@ -51,6 +52,7 @@ pub(super) struct Shared {
     pub ring_limit: u64,
     /// Bytes of dead letters that may be held.
     pub dead_limit: u64,
+    pub out: Out,
     pub pulse: Pulse,
     pub reclaims: Reclaims,
 }
@@ -110,6 +112,7 @@ impl Shared {
             ring_bytes: AtomicU64::new(0),
             ring_limit: budget.ring,
             dead_limit,
+            out: Out::new(budget.leased),
             pulse: Pulse::default(),
             reclaims: Reclaims::new(),
         }

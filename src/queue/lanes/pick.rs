@@ -59,7 +59,10 @@ impl Lanes {
                 Some(stored) => {
                     let held = Held::of(&stored.batch, origin == Origin::Owed);
                     let grant = self.grant(stored, Lane::Backlog, held);
-                    Step::Grant(grant, self.read_ahead(origin, now))
+                    // Large ones are read when they are asked for: ahead of that they would be memory beside what is leased.
+                    let large = held.weight > self.source(origin).slice;
+                    let ahead = if large { None } else { self.read_ahead(origin, now) };
+                    Step::Grant(grant, ahead)
                 }
                 None => Step::Wait(self.read_ahead(origin, now)),
             },
@@ -84,6 +87,7 @@ impl Lanes {
             backlog,
             fresh_bytes: self.ring.bytes(),
             backlog_bytes: self.books.queued_bytes.saturating_sub(out_bytes),
+            laden: false, // memory is not a matter of the lanes
             held_until,
         }
     }

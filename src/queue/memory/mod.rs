@@ -24,6 +24,8 @@ pub struct Budget {
     pub read_ahead: u64,
     /// One group on its way to the disk, or one request if that is larger.
     pub group: u64,
+    /// Batches out on leases, a third for each signal, and one more or two if those are larger.
+    pub leased: u64,
     /// Write-ahead logs on disk. Opening after a crash reads all of them through the memtables.
     pub wal: u64,
 }
@@ -53,6 +55,7 @@ impl Budget {
             ring: (limit / 16).clamp(MIB, 16 * MIB),
             read_ahead: (limit / 16).clamp(2 * MIB, 16 * MIB),
             group: (limit / 32).clamp(MIB, 8 * MIB),
+            leased: (limit / 8).clamp(3 * MIB, 32 * MIB),
             wal,
         }
     }
@@ -65,16 +68,19 @@ mod tests {
     #[test]
     fn a_small_pod_gets_the_shares_that_the_documentation_names() {
         let budget = Budget::within(256 * MIB, 2 << 30);
-        let Budget { limit: _, memtables, blocks, ring, read_ahead, group, wal } = budget;
-        let shares = [memtables, blocks, ring, read_ahead, group, wal].map(|share| share / MIB);
-        assert_eq!(shares, [64, 8, 16, 16, 8, 128]);
+        let Budget { limit: _, memtables, blocks, ring, read_ahead, group, leased, wal } = budget;
+        let shares = [memtables, blocks, ring, read_ahead, group, leased, wal].map(|share| share / MIB);
+        assert_eq!(shares, [64, 8, 16, 16, 8, 32, 128]);
         assert_eq!(Budget { limit: 256 * MIB, ..Budget::within(64 << 30, 2 << 30) }, budget, "no more than is of use");
     }
 
     #[test]
     fn a_smaller_limit_shrinks_every_share() {
         let (large, small) = (Budget::within(256 * MIB, 2 << 30), Budget::within(64 * MIB, 2 << 30));
-        let shares = |budget: Budget| [budget.memtables, budget.blocks, budget.ring, budget.read_ahead, budget.group];
+        let shares = |budget: Budget| {
+            let Budget { limit: _, memtables, blocks, ring, read_ahead, group, leased, wal: _ } = budget;
+            [memtables, blocks, ring, read_ahead, group, leased]
+        };
         assert!(shares(large).into_iter().zip(shares(small)).all(|(large, small)| small * 4 == large), "{small:?}");
     }
 }

@@ -4,6 +4,7 @@ mod damage;
 mod faults;
 mod model;
 mod order;
+mod out;
 mod owed;
 mod park;
 mod promises;
