@@ -2,12 +2,38 @@
 //! store, and an account kept outside of it.
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![allow(clippy::print_stderr, reason = "the seed of a test that fails is printed with it")]
 #![allow(dead_code, reason = "the support is shared with other suites, which use more of it")]
 
 mod damage_at_rest;
+mod held_lane;
+mod inject;
+mod kills;
+mod queues;
+#[path = "../support/skip.rs"]
+mod skip;
+mod space_back;
 #[path = "../support/mod.rs"]
 mod support;
 
-mod held_lane;
-mod queues;
-mod space_back;
+/// One target, with patience short enough for a test.
+fn to(hub: &str) -> String {
+    format!(
+        "targets:\n  \
+           hub: {{protocol: otlp_grpc, endpoint: \"{hub}\", timeout: 2s, \
+                 retry: {{initial_interval: 50ms, max_interval: 200ms}}, \
+                 health: {{interval: 200ms, timeout: 500ms, unhealthy_after: 2}}, \
+                 breaker: {{open_for: 100ms, max_open_for: 200ms, half_open_successes: 1, ramp: 0s}}}}\n\
+         chain: {{primary: hub}}\n"
+    )
+}
+
+/// `usual`, or `release` where `SPILLWAY_TEST_COUNTS` asks for it.
+fn count(usual: usize, release: usize) -> usize {
+    if std::env::var_os("SPILLWAY_TEST_COUNTS").is_some() { release } else { usual }
+}
+
+/// Logs and memtables as small as can be, so that a load of a few seconds flushes them.
+const SMALL: &str = "max_size: 64MiB, memory_limit: 64MiB";
+/// Bytes that make the requests of a load long enough for that.
+const PADDING: usize = 16 << 10;

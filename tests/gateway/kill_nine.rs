@@ -1,6 +1,9 @@
 //! Scenario: SIGKILL again and again under load, three signals over both transports, with the hub away part of the time.
 //! Guarantee `books-balance`: after each start the books balance, and in the end each acknowledged item has arrived.
+//!
+//! `SPILLWAY_KILLS=200` asks for that many; `SPILLWAY_FAULTS_SEED`, which is printed, for the same moments again.
 
+use std::env;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -14,8 +17,10 @@ use crate::support::wait::{seconds, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_missing() {
-    let kills = if std::env::var_os("SPILLWAY_TEST_COUNTS").is_some() { 10_000 } else { 20 };
-    let mut random = StdRng::seed_from_u64(2026);
+    let usual = if env::var_os("SPILLWAY_TEST_COUNTS").is_some() { 10_000 } else { 20 };
+    let (kills, seed) = (number("SPILLWAY_KILLS", usual), number("SPILLWAY_FAULTS_SEED", 2026));
+    eprintln!("SPILLWAY_KILLS={kills} SPILLWAY_FAULTS_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
     let (mut hub, fallback) = (Hub::start().await, Hub::start().await);
     let config = chain("otlp_grpc", &hub.url(), &fallback.url(), true);
     let home = Home::new();
@@ -49,4 +54,9 @@ async fn nothing_acknowledged_is_missing() {
     for account in ["dead", "dropped", "rejected"] {
         assert_eq!(gateway.books(account), 0, "{account}");
     }
+}
+
+/// A number from the environment.
+fn number(variable: &str, usual: u64) -> u64 {
+    env::var(variable).map_or(usual, |text| text.parse().unwrap())
 }

@@ -1,6 +1,8 @@
 //! The whole gateway: the real binary, real sockets, a real store, and an account kept outside of it.
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![allow(clippy::print_stderr, reason = "the seed of a test that fails is printed with it")]
+#![allow(dead_code, reason = "the support is shared with other suites, which use more of it")]
 
 mod both_targets_dead;
 mod bytes_unchanged;

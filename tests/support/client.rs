@@ -61,9 +61,23 @@ impl Client {
 
     /// Sends the items of these numbers in one gzip request; whether it was answered OK.
     pub(crate) async fn send(&self, signal: Signal, ids: Range<u64>) -> bool {
-        let answer = self.send_body(signal, Encoding::Gzip, &items::request(signal, ids)).await;
-        matches!(answer, Answer::Accepted { .. })
+        self.send_padded(signal, ids, 0).await
     }
+
+    /// As [`send`](Client::send), with so many bytes more that do not compress.
+    pub(crate) async fn send_padded(&self, signal: Signal, ids: Range<u64>, padding: usize) -> bool {
+        let mut request = items::request(signal, ids);
+        items::pad(&mut request, padding);
+        matches!(self.send_body(signal, Encoding::Gzip, &request).await, Answer::Accepted { .. })
+    }
+}
+
+/// What one of them sends.
+#[derive(Clone, Copy)]
+struct Pace {
+    per_request: u64,
+    pause: Duration,
+    padding: usize,
 }
 
 /// Clients that send without pause, one for each signal and transport, until told to stop.
@@ -77,6 +91,18 @@ pub(crate) struct Load {
 impl Load {
     /// Starts it: requests of `per_request` items, `pause` between two of one client.
     pub(crate) fn start(grpc: SocketAddr, http: SocketAddr, per_request: u64, pause: Duration) -> Load {
+        Load::padded(grpc, http, per_request, pause, 0)
+    }
+
+    /// As [`start`](Load::start), with so many bytes more in each request.
+    pub(crate) fn padded(
+        grpc: SocketAddr,
+        http: SocketAddr,
+        per_request: u64,
+        pause: Duration,
+        padding: usize,
+    ) -> Load {
+        let pace = Pace { per_request, pause, padding };
         let mut load = Load {
             acknowledged: Arc::default(),
             doors: Arc::new(Mutex::new((grpc, http))),
@@ -86,20 +112,13 @@ impl Load {
         for (lane, signal) in Signal::ALL.into_iter().enumerate() {
             for (side, transport) in [Transport::Grpc, Transport::Http].into_iter().enumerate() {
                 let first = ((lane * 2 + side) as u64) << 40;
-                load.senders.push(load.sender(signal, transport, first, per_request, pause));
+                load.senders.push(load.sender(signal, transport, first, pace));
             }
         }
         load
     }
 
-    fn sender(
-        &self,
-        signal: Signal,
-        transport: Transport,
-        first: u64,
-        per_request: u64,
-        pause: Duration,
-    ) -> JoinHandle<()> {
+    fn sender(&self, signal: Signal, transport: Transport, first: u64, pace: Pace) -> JoinHandle<()> {
         let (acknowledged, doors, stop) =
             (Arc::clone(&self.acknowledged), Arc::clone(&self.doors), Arc::clone(&self.stop));
         tokio::spawn(async move {
@@ -111,14 +130,14 @@ impl Load {
                 if client.as_ref().is_none_or(|(known, _)| *known != address) {
                     client = Some((address, Client::of(transport, address)));
                 }
-                let ids = next..next + per_request;
+                let ids = next..next + pace.per_request;
                 // What was not answered OK is never counted on: the next request has numbers of its own.
                 next = ids.end;
                 let (_, door) = client.as_ref().unwrap();
-                if door.send(signal, ids.clone()).await {
+                if door.send_padded(signal, ids.clone(), pace.padding).await {
                     acknowledged.lock().unwrap().entry(signal).or_default().extend(ids);
                 }
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep(pace.pause).await;
             }
         })
     }
@@ -131,6 +150,11 @@ impl Load {
     /// Items answered OK so far.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged.lock().unwrap().values().map(|ids| ids.len() as u64).sum()
+    }
+
+    /// Which items were answered OK so far.
+    pub(crate) fn so_far(&self) -> HashMap<Signal, BTreeSet<u64>> {
+        self.acknowledged.lock().unwrap().clone()
     }
 
     /// Stops, and tells which items were answered OK.

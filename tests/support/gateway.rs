@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 /// How long a gateway may take to say where it listens.
@@ -58,11 +59,17 @@ impl Home {
 
     /// Starts the binary with `config`, whose doors and queue are added here, and waits until it listens.
     pub(crate) fn start(&self, config: &str) -> Gateway {
+        let started = self.launch(config);
+        started.unwrap_or_else(|ended| panic!("no start ({ended:?}):\n{}", read(&self.log())))
+    }
+
+    /// As [`start`](Home::start); how the process ended where that was before it listened.
+    pub(crate) fn launch(&self, config: &str) -> Result<Gateway, ExitStatus> {
         let config_file = self.path().join("spillway.yaml");
         fs::write(&config_file, format!("{config}\n{}", self.places())).unwrap();
         let ports = self.path().join("ports.json");
         let _ = fs::remove_file(&ports);
-        let log = self.path().join("log.txt");
+        let log = self.log();
         let log_file = fs::File::options().create(true).append(true).open(&log).unwrap();
         let began = Instant::now();
         let binary = env!("CARGO_BIN_EXE_spillway").to_owned();
@@ -83,13 +90,20 @@ impl Home {
             if let Some(ports) = ports {
                 break ports;
             }
-            let ended = child.try_wait().unwrap();
-            assert!(ended.is_none() && began.elapsed() < START, "no start ({ended:?}):\n{}", read(&log));
-            std::thread::yield_now();
+            if let Some(ended) = child.try_wait().unwrap() {
+                return Err(ended);
+            }
+            assert!(began.elapsed() < START, "it does not listen:\n{}", read(&log));
+            std::thread::sleep(Duration::from_millis(1));
         };
         let started_in = began.elapsed();
         let port = |name: &str| ports[name].as_str().unwrap().parse().unwrap();
-        Gateway { child, grpc: port("grpc"), http: port("http"), admin: port("admin"), started_in, log }
+        Ok(Gateway { child, grpc: port("grpc"), http: port("http"), admin: port("admin"), started_in, log })
+    }
+
+    /// Where its gateways log.
+    fn log(&self) -> PathBuf {
+        self.path().join("log.txt")
     }
 
     fn places(&self) -> String {
@@ -148,6 +162,21 @@ impl Gateway {
         read(&self.log)
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(self.pid(), signal).unwrap();
+    }
+
     /// SIGKILL: no chance to tidy up.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -156,8 +185,7 @@ impl Gateway {
 
     /// SIGTERM, and waits for the end.
     pub(crate) fn stop(mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         self.child.wait().unwrap()
     }
 }

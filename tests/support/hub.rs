@@ -41,6 +41,7 @@ struct State {
     mood: Mood,
     copies: HashMap<Signal, BTreeMap<u64, u32>>,
     plain: Vec<(Signal, Vec<u8>)>,
+    forgets: bool,
     /// Distinct items in the order of their first arrival.
     order: Vec<(Signal, u64, bool)>,
     refused: u64,
@@ -64,6 +65,11 @@ impl Hub {
     /// Answers in that way from now on.
     pub(crate) fn answer(&self, mood: Mood) {
         self.state.lock().unwrap().mood = mood;
+    }
+
+    /// Keeps no requests from now on: [`plain`](Hub::plain) tells of none.
+    pub(crate) fn forget(&self) {
+        self.state.lock().unwrap().forgets = true;
     }
 
     /// Closes the port and cuts the connections.
@@ -169,7 +175,7 @@ async fn export(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Answere
             state.order.push((signal, id, replay));
         }
     }
-    if !plain.is_empty() {
+    if !plain.is_empty() && !state.forgets {
         state.plain.push((signal, plain));
     }
     Ok(if grpc.is_some() { grpc_answer(0) } else { http_answer(StatusCode::OK) })

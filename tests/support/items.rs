@@ -58,6 +58,15 @@ pub(crate) fn request(signal: Signal, ids: Range<u64>) -> Vec<u8> {
     }
 }
 
+/// Makes a plain request longer by bytes that do not compress, in a field that nobody knows.
+pub(crate) fn pad(request: &mut Vec<u8>, bytes: usize) {
+    if bytes > 0 {
+        let mut padding = vec![0; bytes];
+        rand::fill(padding.as_mut_slice());
+        prost::encoding::bytes::encode(1000, &padding, request);
+    }
+}
+
 /// The numbers in a plain export request.
 pub(crate) fn ids(signal: Signal, body: &[u8]) -> Vec<u64> {
     let attributes: Vec<Vec<KeyValue>> = match signal {

@@ -123,6 +123,7 @@ fn queue(view: &View, outlook: &Outlook) -> Queue {
         },
         dead_letters: DeadLetters { batches, bytes },
         late_settles: snapshot.late_settles,
+        store_reopens: snapshot.store_reopens,
     }
 }
 

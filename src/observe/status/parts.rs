@@ -90,6 +90,8 @@ pub struct Queue {
     pub dead_letters: DeadLetters,
     /// Settles that named a lease which was no longer current, and were ignored.
     pub late_settles: u64,
+    /// Times that the store was closed after a failure, opened anew and verified.
+    pub store_reopens: u64,
 }
 
 /// One signal's queue.
