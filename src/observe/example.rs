@@ -41,6 +41,7 @@ pub(super) fn queue() -> queue::snapshot::Snapshot {
         leased_batches: 0,
         leased_items: 0,
         leased_bytes: 0,
+        refusing: false,
         oldest_ms: None,
     };
     queue::snapshot::Snapshot {
@@ -53,6 +54,7 @@ pub(super) fn queue() -> queue::snapshot::Snapshot {
         commit_batches: 0,
         late_settles: 0,
         store_reopens: 0,
+        clock_step_ms: None,
         dead_letters: (0, 0),
     }
 }

@@ -6,6 +6,7 @@
 
 use tokio::sync::oneshot;
 
+use super::codec::meta::Reading;
 use super::error::QueueError;
 use super::ledger::DropReason;
 use super::tools::moves::{Import, Letters};
@@ -32,16 +33,28 @@ pub(super) enum Command {
     Letters(Letters),
     /// Makes everything so far survive the loss of power.
     Sync(Reply<()>),
+    /// Settles the oldest owed batches of a signal as delivered to the fallback that has them.
+    Release {
+        signal: Signal,
+        /// Until so many bytes are released.
+        bytes: u64,
+        /// What was released so far.
+        removed: Removed,
+        reply: Reply<Removed>,
+    },
+    /// Saves a reading of the clocks.
+    SaveClock(Reading),
 }
 
 impl Command {
     /// Tells the one who waits that nothing, or nothing more, is done.
     pub(super) fn refuse(self, error: QueueError) {
         match self {
-            Command::Drop { reply, .. } => drop(reply.send(Err(error))),
             Command::Import(import) => import.refuse(error),
             Command::Letters(letters) => drop(letters.reply.send(Err(error))),
             Command::Sync(reply) => drop(reply.send(Err(error))),
+            Command::Drop { reply, .. } | Command::Release { reply, .. } => drop(reply.send(Err(error))),
+            Command::SaveClock(_) => {}
         }
     }
 }
@@ -55,8 +68,18 @@ pub struct Removed {
     pub items: u64,
     /// Bytes of their bodies and kept headers.
     pub bytes: u64,
-    /// Items of those that a fallback had already.
+    /// Of those, batches that a fallback had already: settled as delivered to it, and not counted as dropped.
+    pub owed_batches: u64,
+    /// Items in them.
     pub owed: u64,
+}
+
+impl Removed {
+    /// One batch.
+    pub(super) fn one(items: u64, bytes: u64, is_owed: bool) -> Removed {
+        let (owed_batches, owed) = if is_owed { (1, items) } else { (0, 0) };
+        Removed { batches: 1, items, bytes, owed_batches, owed }
+    }
 }
 
 impl std::ops::AddAssign for Removed {
@@ -64,6 +87,7 @@ impl std::ops::AddAssign for Removed {
         self.batches += other.batches;
         self.items += other.items;
         self.bytes += other.bytes;
+        self.owed_batches += other.owed_batches;
         self.owed += other.owed;
     }
 }

@@ -92,6 +92,20 @@ impl Committer {
                 self.sync()?;
                 let _ = reply.send(Ok(()));
             }
+            Command::Release { signal, bytes, mut removed, reply } => {
+                let (step, done) = self.release_some(signal, bytes.saturating_sub(removed.bytes))?;
+                removed += step;
+                if !done {
+                    return Ok(Some(Command::Release { signal, bytes, removed, reply }));
+                }
+                let _ = reply.send(Ok(removed));
+            }
+            Command::SaveClock(reading) => {
+                let mut changes = self.engine.begin(128);
+                changes.set(Family::Meta, keys::CLOCK, &reading.encode());
+                changes.commit(true)?;
+                self.unsynced = None;
+            }
         }
         Ok(None)
     }
@@ -100,6 +114,7 @@ impl Committer {
     pub(super) fn seal(&self) -> Result<(), StoreError> {
         let mut changes = self.engine.begin(64);
         changes.set(Family::Meta, keys::RUN, &meta::Run::Closed.encode());
+        changes.set(Family::Meta, keys::CLOCK, &self.shared.clock.reading().encode());
         changes.commit(true)
     }
 
@@ -119,12 +134,14 @@ impl Committer {
     fn write(&mut self, appends: Vec<Append>, ends: &mut Vec<End>) -> Result<(), StoreError> {
         let engine = Arc::clone(&self.engine);
         let bytes: usize = appends.iter().map(|append| append.batch.weight() + 256).sum();
-        let mut group = Group::new(engine.begin(bytes + 256 * ends.len() + 1024), self.books, self.dead);
+        let changes = engine.begin(bytes + 256 * ends.len() + 1024);
+        let mut group = Group::new(changes, self.books, self.dead, self.shared.clock.now_ms());
         let mut waiters = Vec::with_capacity(appends.len());
         let epoch = self.shared.epoch.load(Relaxed);
         for Append { batch, crc, done } in appends {
             waiters.push((group.append(batch, crc, epoch), done));
         }
+        group.look_up_ages(engine.as_ref(), ends);
         group.settle(ends, &self.shared, &mut self.intervals, &mut self.losses);
         let sync = self.durability == Durability::Fsync && !waiters.is_empty();
         let begun = Instant::now();

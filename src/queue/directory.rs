@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::ballast::Ballast;
 use super::error::OpenError;
 
 /// Format of everything below the directory. A release reads every format up to its own.
@@ -19,14 +20,12 @@ const LOCK: &str = "spillway.lock";
 const FORMAT_FILE: &str = "spillway.format";
 /// The store, in a directory of its own so that it can be set aside as a whole.
 const STORE: &str = "store";
-/// Room that is kept for the moment when the volume is full: given up when the store cannot be opened for the lack of it.
-const BALLAST: &str = "ballast";
 
 /// A directory that this process holds. Dropping it lets go.
 #[derive(Debug)]
 pub(super) struct Directory {
     store: PathBuf,
-    ballast: PathBuf,
+    ballast: Ballast,
     _lock: File,
 }
 
@@ -42,7 +41,7 @@ impl Directory {
         let store = path.join(STORE);
         DirBuilder::new().recursive(true).mode(0o700).create(&store).map_err(|error| unusable(&store, error))?;
         fs::set_permissions(&store, Permissions::from_mode(0o700)).map_err(|error| unusable(&store, error))?;
-        Ok(Directory { store, ballast: path.join(BALLAST), _lock: lock })
+        Ok(Directory { store, ballast: Ballast::of(path), _lock: lock })
     }
 
     /// Where the store lives.
@@ -52,7 +51,7 @@ impl Directory {
 
     /// Gives up the ballast file, so that a store can be opened on a full volume. Whether there was one.
     pub(super) fn drop_ballast(&self) -> bool {
-        fs::remove_file(&self.ballast).is_ok()
+        self.ballast.release().is_ok_and(|held| held > 0)
     }
 }
 

@@ -17,6 +17,12 @@ pub enum AppendError {
     /// The queue is being drained: what is in it is delivered, nothing is added.
     #[error("the queue is being drained")]
     Draining,
+    /// The batch alone is larger than the whole quota: it will never be taken.
+    #[error("the batch is larger than the whole queue of {quota} bytes")]
+    TooLarge {
+        /// The quota in bytes.
+        quota: u64,
+    },
     /// A write or fsync failed; nothing is acknowledged until the store was opened anew and verified.
     #[error("the store failed and takes no writes")]
     Poisoned,
@@ -83,6 +89,12 @@ pub enum QueueError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// It is larger than the whole quota.
+    #[error("it is larger than the whole queue of {quota} bytes")]
+    TooLarge {
+        /// The quota in bytes.
+        quota: u64,
+    },
     /// The store could not be read.
     #[error("the store could not be read")]
     Store(#[from] StoreError),
@@ -92,7 +104,9 @@ impl From<&AppendError> for QueueError {
     fn from(error: &AppendError) -> QueueError {
         match error {
             AppendError::Poisoned => QueueError::Poisoned,
-            AppendError::Closing | AppendError::Draining | AppendError::Full { .. } => QueueError::Closed,
+            AppendError::Full { retry_after } => QueueError::Full { retry_after: *retry_after },
+            AppendError::TooLarge { quota } => QueueError::TooLarge { quota: *quota },
+            AppendError::Closing | AppendError::Draining => QueueError::Closed,
         }
     }
 }

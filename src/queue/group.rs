@@ -3,9 +3,11 @@
 //! Pure bookkeeping between the inbox and the store. What it says in memory is said only once it was written
 //! ([`Committed::publish`]).
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::codec::{books as ledger, meta, record, twin::Twin};
+use super::codec::{books as ledger, meta, parked::Parked, record, twin::Twin};
 use super::error::StoreError;
 use super::inbox::{End, How};
 use super::intervals::{Edit, Intervals};
@@ -14,7 +16,7 @@ use super::ledger::Ledger;
 use super::losses::Losses;
 use super::removal::Removal;
 use super::shared::Shared;
-use super::store::{Changes, Family, keys};
+use super::store::{Changes, Engine, Family, keys};
 use super::tools::Letter;
 use crate::batch::{Batch, Key, Signal};
 
@@ -22,6 +24,10 @@ use crate::batch::{Batch, Key, Signal};
 pub(super) struct Group<'e> {
     changes: Box<dyn Changes + 'e>,
     head: Vec<u8>,
+    /// The queue's clock: by it the age of what is put is told.
+    now_ms: u64,
+    /// When the batches were taken that are split or parked: their age goes on.
+    ages: BTreeMap<(Signal, Key), u64>,
     committed: Committed,
 }
 
@@ -44,15 +50,23 @@ struct Part {
     edits: Vec<Edit>,
     settled_bytes: u64,
     staying: bool,
-    /// Everything below this was removed.
-    dropped_below: Option<Key>,
+    /// Everything in here was removed,
+    removed: Option<Range<Key>>,
+    /// and these, which were parked.
+    unparked: Vec<Key>,
 }
 
 impl<'e> Group<'e> {
     /// An empty group on top of the books as last committed.
-    pub(super) fn new(changes: Box<dyn Changes + 'e>, books: [Ledger; 3], dead: meta::Dead) -> Group<'e> {
+    pub(super) fn new(changes: Box<dyn Changes + 'e>, books: [Ledger; 3], dead: meta::Dead, now_ms: u64) -> Group<'e> {
         let signals = Default::default();
-        Group { changes, head: Vec::with_capacity(256), committed: Committed { books, dead, signals } }
+        Group {
+            changes,
+            head: Vec::with_capacity(256),
+            now_ms,
+            ages: BTreeMap::new(),
+            committed: Committed { books, dead, signals },
+        }
     }
 
     /// Adds a batch that a client sent.
@@ -94,7 +108,7 @@ impl<'e> Group<'e> {
         let books = &mut self.committed.books[signal.index()];
         let key = Key::new(books.next_seq);
         books.next_seq += 1;
-        self.put(key, &batch, crc, epoch);
+        self.put(key, &batch, crc, epoch, self.now_ms);
         let part = &mut self.committed.signals[signal.index()];
         part.touched = true;
         part.stored.push(Stored { key, epoch, batch });
@@ -102,15 +116,28 @@ impl<'e> Group<'e> {
     }
 
     /// Writes record and twin of a batch that is queued now.
-    fn put(&mut self, key: Key, batch: &Batch, crc: u32, epoch: u32) {
+    fn put(&mut self, key: Key, batch: &Batch, crc: u32, epoch: u32, aged_from_ms: u64) {
         let signal = batch.signal;
         record::encode(batch, epoch, crc, &mut self.head);
         self.changes.put(Family::Records(signal), key.encode().as_ref(), &self.head, &batch.body);
-        self.changes.put(Family::Index, keys::of(signal, key).as_ref(), &Twin::of(batch, crc).encode(), &[]);
+        let twin = Twin::of(batch, crc, aged_from_ms);
+        self.changes.put(Family::Index, keys::of(signal, key).as_ref(), &twin.encode(), &[]);
         let books = &mut self.committed.books[signal.index()];
         books.queued += u64::from(batch.items);
         books.queued_batches += 1;
         books.queued_bytes += batch.weight() as u64;
+    }
+
+    /// Looks up the ages that settles will ask for: a read, which they have no time for.
+    pub(super) fn look_up_ages(&mut self, engine: &dyn Engine, ends: &[End]) {
+        for End { signal, key, how, .. } in ends {
+            if matches!(how, How::Split(_) | How::Park { .. })
+                && let Ok(Some(entry)) = engine.get(Family::Index, keys::of(*signal, *key).as_ref())
+                && let Ok(twin) = Twin::decode(&entry)
+            {
+                self.ages.insert((*signal, *key), twin.aged_from_ms);
+            }
+        }
     }
 
     /// Adds settles. Those of leases that are no longer current are counted and left out.
@@ -148,6 +175,7 @@ impl<'e> Group<'e> {
 
     fn end(&mut self, end: &End, held: Held, epoch: u32, losses: &mut Losses) {
         let (signal, key, items) = (end.signal, end.key, u64::from(held.items));
+        let aged_from_ms = self.ages.get(&(signal, key)).copied().unwrap_or(self.now_ms);
         let part = &mut self.committed.signals[signal.index()];
         part.touched = true;
         part.ended.push(key);
@@ -175,8 +203,8 @@ impl<'e> Group<'e> {
                 part.staying = true;
                 part.ended.extend(parts.iter().map(|(key, ..)| *key));
                 books.owed += if held.owed { items } else { 0 };
-                for (key, batch, crc) in parts {
-                    self.put(*key, batch, *crc, epoch);
+                for (part, batch, crc) in parts {
+                    self.put(*part, batch, *crc, epoch, aged_from_ms);
                 }
             }
             How::Park { head, body, entry } => {
@@ -185,6 +213,7 @@ impl<'e> Group<'e> {
                 books.parked_batches += 1;
                 books.parked_bytes += held.weight;
                 self.changes.put(Family::Parked, keys::of(signal, key).as_ref(), head, body);
+                let entry = Parked { twin: Twin { aged_from_ms, ..entry.twin }, ..entry.clone() };
                 self.changes.put(Family::Index, keys::parked(signal, key).as_ref(), &entry.encode(), &[]);
                 self.take(signal, key, held);
                 return;
@@ -251,24 +280,36 @@ impl<'e> Group<'e> {
         }
     }
 
-    /// Removes what lies below a key, as it was counted.
+    /// Removes what lies in a range, as it was counted. Below the range nothing may be owed.
     pub(super) fn remove(&mut self, removal: &Removal, intervals: &mut Intervals, losses: &mut Losses) {
-        let Removal { signal, below, reason, removed } = *removal;
+        let Removal { signal, range: Range { start, end }, parked, removed, reason } = removal;
+        let (signal, start, end) = (*signal, *start, *end);
         let part = &mut self.committed.signals[signal.index()];
         part.touched = true;
-        part.dropped_below = Some(below);
+        part.removed = Some(start..end);
         part.settled_bytes += removed.bytes;
-        intervals.cut(below, &mut part.edits);
+        part.unparked = parked.iter().map(|(key, _)| *key).collect();
+        intervals.cut(end, &mut part.edits);
         let books = &mut self.committed.books[signal.index()];
-        losses.dropped_many(books, signal, reason, removed.batches, removed.items);
+        losses.released(books, signal, removed.owed_batches, removed.owed);
+        let (batches, items) = (removed.batches - removed.owed_batches, removed.items - removed.owed);
+        losses.dropped_many(books, signal, *reason, batches, items);
         books.queued -= removed.items;
         books.queued_batches -= removed.batches;
         books.queued_bytes -= removed.bytes;
         books.owed -= removed.owed;
-        let from = Key::new(books.low);
-        books.low = books.low.max(below.seq);
-        self.changes.take_range(Family::Records(signal), from.encode().as_ref(), below.encode().as_ref());
-        self.changes.take_range(Family::Index, keys::of(signal, from).as_ref(), keys::of(signal, below).as_ref());
+        for (key, held) in parked {
+            books.parked -= u64::from(held.items);
+            books.parked_batches -= 1;
+            books.parked_bytes -= held.weight;
+            self.changes.take(Family::Parked, keys::of(signal, *key).as_ref());
+            self.changes.take(Family::Index, keys::parked(signal, *key).as_ref());
+        }
+        if start <= Key::new(books.low) {
+            books.low = books.low.max(end.seq);
+        }
+        self.changes.take_range(Family::Records(signal), start.encode().as_ref(), end.encode().as_ref());
+        self.changes.take_range(Family::Index, keys::of(signal, start).as_ref(), keys::of(signal, end).as_ref());
         self.write_edits(signal);
     }
 
@@ -294,13 +335,18 @@ impl Committed {
             if !part.touched {
                 continue;
             }
-            let leasable = !part.stored.is_empty() || part.staying || part.dropped_below.is_some();
+            let leasable = !part.stored.is_empty() || part.staying || part.removed.is_some();
             shared.settled(signal, part.settled_bytes);
             let mut lanes = shared.lanes(signal);
-            lanes.books = self.books[signal.index()];
+            let books = self.books[signal.index()];
+            shared.space.holds(signal, books.queued_bytes - books.parked_bytes);
+            lanes.books = books;
             lanes.apply(&part.edits);
-            if let Some(below) = part.dropped_below {
-                shared.ring_bytes.fetch_sub(lanes.drop_below(below), Relaxed);
+            if let Some(range) = part.removed {
+                shared.ring_bytes.fetch_sub(lanes.remove(&range), Relaxed);
+            }
+            for key in part.unparked {
+                lanes.unpark(key);
             }
             for key in part.ended {
                 lanes.end_settle(key);

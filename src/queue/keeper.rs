@@ -1,4 +1,5 @@
-//! The keeping thread: measures the disk, gives space back, and looks up the age of the oldest batch.
+//! The keeping thread: measures the disk, keeps the ballast, gives space back, has removed what is too old or too much, and
+//! looks up the age of the oldest batch.
 //!
 //! Space comes back only through flush and compaction: without them the queue empties and the disk stays full.
 
@@ -10,21 +11,36 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
+use super::ballast::{Ballast, Reserve};
 use super::codec::twin::Twin;
+use super::command::Command;
+use super::memory::Budget;
 use super::salvage::watermark;
 use super::shared::{Fuse, Shared};
 use super::space::Measurement;
 use super::store::{Engine, Family, keys};
 use crate::batch::{Key, Signal};
+use crate::config::QueueConfig;
 use crate::tally::Counter;
 
 /// How often the disk is looked at, at least: a listing of some hundred files.
 const EVERY: Duration = Duration::from_secs(1);
+/// Of the reserve, what is left free beside the ballast for writes that are on their way.
+const MARGIN: u64 = 4;
+/// Of the reserve, what must be free: with less the ballast is given up, so that settles, drops and a reclaim can be written.
+const LEAST: u64 = 8;
+
 /// What the keeping thread owns.
 pub(super) struct Keeper {
     pub engine: Arc<dyn Engine>,
     pub shared: Arc<Shared>,
     pub store: PathBuf,
+    /// Age at which a batch is dropped, by signal; zero for never.
+    pub max_age: [Duration; 3],
+    ballast: Ballast,
+    reserve: Reserve,
+    /// Whether the volume cannot set blocks aside, which is said once.
+    no_ballast: bool,
     last: Instant,
     /// Below this a signal was reclaimed.
     reclaimed: [Key; 3],
@@ -33,9 +49,26 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// A keeper that begins now.
-    pub(super) fn new(engine: Arc<dyn Engine>, shared: Arc<Shared>, store: PathBuf) -> Keeper {
+    pub(super) fn new(
+        engine: Arc<dyn Engine>,
+        shared: Arc<Shared>,
+        store: PathBuf,
+        config: &QueueConfig,
+        budget: &Budget,
+    ) -> Keeper {
         let settled = shared.counts.settled_bytes.iter().map(Counter::get).sum();
-        Keeper { engine, shared, store, last: Instant::now(), reclaimed: [Key::new(0); 3], settled }
+        Keeper {
+            engine,
+            shared,
+            store,
+            max_age: Signal::ALL.map(|signal| config.signals[signal.index()].max_age.unwrap_or(config.max_age)),
+            ballast: Ballast::of(&config.directory),
+            reserve: Reserve { configured: config.reserve, store: budget.wal + budget.memtables },
+            no_ballast: false,
+            last: Instant::now(),
+            reclaimed: [Key::new(0); 3],
+            settled,
+        }
     }
 
     /// Works until the shared pulse ends.
@@ -47,38 +80,78 @@ impl Keeper {
         while shared.pulse.pause(EVERY) {
             kept = watermark::keep(&directory, &shared, Some(kept));
             self.measure();
+            if let Some(reading) = shared.clock.look() {
+                shared.inbox.command(Command::SaveClock(reading));
+            }
             for signal in Signal::ALL {
                 self.find_oldest(signal);
                 if shared.reclaim_is_due(signal) && shared.is_open() {
                     self.reclaim(signal);
                 }
             }
+            if shared.is_open() {
+                self.trim();
+            }
         }
         watermark::keep(&directory, &shared, None);
     }
 
+    /// Has removed what is too old or too much.
+    fn trim(&mut self) {
+        match self.expire().and_then(|()| self.make_room()) {
+            Ok(true) => Signal::ALL.into_iter().for_each(|signal| self.reclaim(signal)),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "what is too old or too much cannot be found"),
+        }
+    }
+
     /// Looks at the disk.
     pub(super) fn measure(&mut self) {
-        let counts = &self.shared.counts;
-        let appended = self.shared.space.appended();
+        let shared = Arc::clone(&self.shared);
+        let (counts, appended) = (&shared.counts, shared.space.appended());
         let used = match bytes_in(&self.store) {
             Ok(used) => used.saturating_sub(counts.dead_bytes.load(Relaxed)),
             Err(error) => {
                 return tracing::warn!(%error, store = %self.store.display(), "the store's size cannot be read");
             }
         };
-        let volume = rustix::fs::statvfs(&self.store).ok();
-        let seen = Measurement {
-            used,
-            free: volume.as_ref().map(|volume| volume.f_bavail * volume.f_frsize),
-            volume: volume.as_ref().map(|volume| volume.f_blocks * volume.f_frsize),
-            appended,
+        let (volume, reserved) = match volume(&self.store) {
+            Some((free, size)) => self.keep_ballast(free, size),
+            None => (None, 0),
         };
+        let (free, volume) = volume.unzip();
+        let seen = Measurement { used, free, volume, reserved, appended };
         let settled: u64 = counts.settled_bytes.iter().map(Counter::get).sum();
         let seconds = self.last.elapsed().as_secs_f64().max(0.001);
         let drained = ((settled - self.settled) as f64 / seconds) as u64;
         (self.settled, self.last) = (settled, Instant::now());
         self.shared.space.measured(seen, drained);
+    }
+
+    /// Makes the ballast where there is room for it, and gives it up where there is hardly any room left. What is free then,
+    /// the size of the volume, and what of the free is to be left alone.
+    fn keep_ballast(&mut self, free: u64, size: u64) -> (Option<(u64, u64)>, u64) {
+        let reserve = self.reserve.on(size, self.shared.space.quota_of(size));
+        let held = self.ballast.held();
+        if held > 0 && free < reserve / LEAST {
+            match self.ballast.release() {
+                Ok(_) => {
+                    tracing::warn!(
+                        free,
+                        "the volume is full: the reserve is in use, nothing is taken until it is back"
+                    );
+                }
+                Err(error) => tracing::error!(%error, "the volume is full, and the ballast cannot be removed"),
+            }
+        } else if !self.no_ballast && !self.ballast.is(reserve) && free + held >= reserve + reserve / MARGIN {
+            if let Err(error) = self.ballast.hold(reserve) {
+                self.no_ballast = error.kind() != io::ErrorKind::StorageFull;
+                tracing::warn!(%error, reserve, "no ballast can be made: as much is left free instead");
+            }
+        } else {
+            return (Some((free, size)), reserve.saturating_sub(held) + reserve / MARGIN);
+        }
+        (volume(&self.store), reserve.saturating_sub(self.ballast.held()) + reserve / MARGIN)
     }
 
     fn reclaim(&mut self, signal: Signal) {
@@ -102,7 +175,7 @@ impl Keeper {
         if books.queued_batches > 0 {
             let (from, to) = (keys::of(signal, Key::new(books.low)), keys::of(signal, Key::new(u64::MAX)));
             let walked = self.engine.walk(Family::Index, from.as_ref(), to.as_ref(), &mut |_, value| {
-                oldest = Twin::decode(value).map_or(0, |twin| twin.received_at_ms);
+                oldest = Twin::decode(value).map_or(0, |twin| self.shared.clock.to_wall(twin.aged_from_ms));
                 ControlFlow::Break(())
             });
             if walked.is_err() {
@@ -111,6 +184,12 @@ impl Keeper {
         }
         self.shared.counts.oldest_ms[signal.index()].store(oldest, Relaxed);
     }
+}
+
+/// Free bytes and size of the volume that a path lies on, if it can be asked.
+fn volume(path: &Path) -> Option<(u64, u64)> {
+    let volume = rustix::fs::statvfs(path).ok()?;
+    Some((volume.f_bavail * volume.f_frsize, volume.f_blocks * volume.f_frsize))
 }
 
 /// Bytes that the files of a directory take on disk. A file that vanishes meanwhile takes none.

@@ -125,6 +125,8 @@ pub struct Ledger {
     pub parked_batches: u64,
     /// Bytes of those, part of `queued_bytes`.
     pub parked_bytes: u64,
+    /// Part of `delivered`: taken by a fallback, owed to the primary, and given up for want of space or for its age.
+    pub owed_released: u64,
 }
 
 impl Ledger {

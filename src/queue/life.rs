@@ -11,6 +11,7 @@ use super::commit::Committer;
 use super::error::StoreError;
 use super::keeper::Keeper;
 use super::losses::Losses;
+use super::memory::Budget;
 use super::reader::{self, Errand};
 use super::recover::Recovered;
 use super::shared::Shared;
@@ -30,7 +31,7 @@ impl Life {
     pub(super) fn begin(
         shared: Arc<Shared>,
         config: &QueueConfig,
-        group: u64,
+        budget: &Budget,
         store: &Path,
         engine: Arc<dyn Engine>,
         recovered: Recovered,
@@ -47,9 +48,9 @@ impl Life {
             dead: recovered.dead,
             losses: Losses::default(),
             unsynced: None,
-            group: usize::try_from(group).unwrap_or(usize::MAX),
+            group: usize::try_from(budget.group).unwrap_or(usize::MAX),
         };
-        let mut keeper = Keeper::new(Arc::clone(&engine), Arc::clone(&shared), store.to_owned());
+        let mut keeper = Keeper::new(Arc::clone(&engine), Arc::clone(&shared), store.to_owned(), config, budget);
         keeper.measure();
         let mut life = Life { shared: Arc::clone(&shared), committer, others: Vec::new() };
         life.others.push(spawn("queue-read", move || reader::run(engine.as_ref(), &shared, &errands_in))?);

@@ -7,7 +7,8 @@ use crate::batch::Signal;
 
 /// A kind of loss is logged at most this often, with the sum since the last line.
 const LOG_EVERY: Duration = Duration::from_secs(30);
-const KINDS: usize = DeadReason::ALL.len() + DropReason::ALL.len();
+/// Dead letters by reason, drops by reason, and what was owed.
+const KINDS: usize = DeadReason::ALL.len() + DropReason::ALL.len() + 1;
 
 /// What was removed but not said yet.
 #[derive(Debug, Default)]
@@ -46,7 +47,18 @@ impl Losses {
         self.note(signal, kind, [reason.as_str(), "batches dropped undelivered"], batches, items);
     }
 
+    /// Counts batches that a fallback has, and the primary will not get, as delivered.
+    pub(super) fn released(&mut self, books: &mut Ledger, signal: Signal, batches: u64, items: u64) {
+        books.delivered += items;
+        books.owed_released += items;
+        let words = ["owed", "batches released that a fallback has and the primary was still to get"];
+        self.note(signal, KINDS - 1, words, batches, items);
+    }
+
     fn note(&mut self, signal: Signal, kind: usize, [reason, what]: [&str; 2], batches: u64, items: u64) {
+        if batches == 0 {
+            return;
+        }
         let loss = &mut self.0[signal.index()][kind];
         loss.items += items;
         loss.batches += batches;

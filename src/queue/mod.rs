@@ -18,7 +18,8 @@
 //! | `lanes/` | where each batch stands, and who is next |
 //! | `settle`, `parts`, `letters` | how a lease ended, as it will be written |
 //! | `reader`, `recount` | reads from disk, off the runtime's threads |
-//! | `keeper`, `space`, `reclaim`, `intake` | quota, giving space back, age; what is taken |
+//! | `keeper`, `space`, `reclaim`, `ballast` | quota, giving space back, reserve |
+//! | `trim`, `clock`, `intake` | what is removed for space or age; what is taken |
 //! | `tools/` | what a person asks: lists, copies, checks, dead letters, imports |
 //! | `open`, `recover`, `life`, `owner`, `directory` | open, recover, close, reopen after a failure, lock |
 //! | `memory/`, `out` | how much each part may hold, from the limit of the process; what delivery holds |
@@ -38,6 +39,7 @@ pub mod simulation {
     pub use super::store::memory::{Crash, Disk};
 }
 
+mod ballast;
 mod clock;
 mod codec;
 mod command;
@@ -66,6 +68,7 @@ mod settle;
 mod shared;
 mod space;
 mod store;
+mod trim;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -135,8 +138,8 @@ impl Queue {
     ///
     /// Cancelling the future does not take the batch back: it may be committed all the same.
     pub async fn append(&self, batch: Batch) -> Result<Key, AppendError> {
-        self.shared.admits()?;
-        self.shared.space.admit(batch.weight() as u64).map_err(|retry_after| AppendError::Full { retry_after })?;
+        self.shared.admits(batch.signal)?;
+        self.shared.make_room(batch.signal, batch.weight() as u64)?;
         let crc = crc32c::crc32c(&batch.body);
         let (done, outcome) = oneshot::channel();
         self.shared.inbox.append(Append { batch, crc, done })?;
@@ -145,8 +148,7 @@ impl Queue {
 
     /// Whether a batch of that signal would be taken now: the cheap check at the door, before a body is read.
     pub fn admits(&self, signal: Signal) -> Result<(), AppendError> {
-        let _ = signal; // one quota for all signals
-        self.shared.admits()
+        self.shared.admits(signal)
     }
 
     /// The next batch of a lane for that taker, or `None` when there is none now, or delivery holds as many bytes as it may
@@ -281,6 +283,7 @@ impl Queue {
             commit_batches: counts.batches.get(),
             late_settles: counts.late.get(),
             store_reopens: counts.reopens.get(),
+            clock_step_ms: self.shared.clock.suspended(),
             dead_letters: (counts.dead_batches.load(Relaxed), counts.dead_bytes.load(Relaxed)),
         }
     }
@@ -298,6 +301,7 @@ impl Queue {
             leased_batches,
             leased_items,
             leased_bytes,
+            refusing: self.shared.space.is_refusing(signal),
             oldest_ms: Some(oldest).filter(|oldest| *oldest > 0 && lanes.books.queued_batches > 0),
         }
     }

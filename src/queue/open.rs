@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::clock::{Clock, Machine, System};
 use super::directory::Directory;
 use super::error::{OpenError, StoreError};
 use super::memory::Budget;
@@ -14,9 +15,6 @@ use super::space::Space;
 use super::store::Engine;
 use super::store::memory::Disk;
 use crate::config::QueueConfig;
-
-/// What is left free on the volume beyond logs and memtables when `queue.reserve` says nothing.
-const RESERVE: u64 = 128 << 20;
 
 /// How the store in a directory is opened, at the start and after each failure.
 pub(super) type Opener = Box<dyn FnMut(&Directory) -> Result<Arc<dyn Engine>, StoreError> + Send>;
@@ -36,7 +34,8 @@ pub(super) fn open(config: &QueueConfig) -> Result<Opened, OpenError> {
     let opener = move |directory: &Directory| -> Result<Arc<dyn Engine>, StoreError> {
         Ok(Arc::new(salvage::open(directory, &budget)?))
     };
-    start(config, &budget, directory, Box::new(opener)).map_err(|source| OpenError::Store { path, source })
+    let opened = start(config, &budget, directory, Box::new(opener), Box::new(Machine));
+    opened.map_err(|source| OpenError::Store { path, source })
 }
 
 /// Takes the directory's lock and opens a store in memory.
@@ -44,7 +43,7 @@ pub(super) fn open_in_memory(config: &QueueConfig, disk: &Disk) -> Result<Opened
     let directory = Directory::take(&config.directory)?;
     let disk = disk.clone();
     let opener = move |_: &Directory| -> Result<Arc<dyn Engine>, StoreError> { Ok(Arc::new(disk.engine())) };
-    let opened = start(config, &Budget::of(config), directory, Box::new(opener));
+    let opened = start(config, &Budget::of(config), directory, Box::new(opener), Box::new(Machine));
     opened.map_err(|source| OpenError::Store { path: config.directory.clone(), source })
 }
 
@@ -54,11 +53,11 @@ pub(super) fn start(
     budget: &Budget,
     directory: Directory,
     opener: Opener,
+    clocks: Box<dyn System>,
 ) -> Result<Opened, StoreError> {
-    let reserve = config.reserve.unwrap_or(budget.wal + budget.memtables + RESERVE);
-    let space = Space::new(config.max_size, reserve);
+    let about_space = (Space::new(config), Clock::new(clocks));
     let orders = config.signals.each_ref().map(|signal| signal.order);
-    let shared = Arc::new(Shared::new(orders, space, budget, config.dead_letters.max_size));
+    let shared = Arc::new(Shared::new(orders, about_space, budget, config.dead_letters.max_size));
     let closed = Owner::start(Arc::clone(&shared), config, *budget, directory, opener)?;
     Ok(Opened { shared, closed })
 }

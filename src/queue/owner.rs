@@ -136,7 +136,7 @@ impl Owner {
 
     fn try_open(&mut self) -> Result<(Arc<dyn Engine>, Recovered), StoreError> {
         let engine = (self.opener)(&self.directory)?;
-        let recovered = recover(engine.as_ref(), self.config.durability)?;
+        let recovered = recover(engine.as_ref(), self.config.durability, &self.shared.clock)?;
         Ok((engine, recovered))
     }
 
@@ -157,8 +157,7 @@ impl Owner {
     }
 
     fn begin(&self, engine: Arc<dyn Engine>, recovered: Recovered) -> Result<Life, StoreError> {
-        let (group, store) = (self.budget.group, self.directory.store());
-        Life::begin(Arc::clone(&self.shared), &self.config, group, store, engine, recovered)
+        Life::begin(Arc::clone(&self.shared), &self.config, &self.budget, self.directory.store(), engine, recovered)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! That write is the probe, too: a store that does not take it, synced, is not open.
 
+use super::clock::Clock;
 use super::codec::{books as ledger, meta};
 use super::error::StoreError;
 use super::intervals::Intervals;
@@ -27,7 +28,7 @@ pub(super) struct Recovered {
 }
 
 /// Reads what is needed to go on, whatever the length of the backlog, and raises the epoch, synced.
-pub(super) fn recover(engine: &dyn Engine, durability: Durability) -> Result<Recovered, StoreError> {
+pub(super) fn recover(engine: &dyn Engine, durability: Durability, clock: &Clock) -> Result<Recovered, StoreError> {
     let number = |key: &[u8]| -> Result<Option<u64>, StoreError> {
         let bytes = engine.get(Family::Meta, key)?;
         let number = bytes.map(|bytes| bytes.as_slice().try_into().map(u64::from_le_bytes));
@@ -43,6 +44,8 @@ pub(super) fn recover(engine: &dyn Engine, durability: Durability) -> Result<Rec
         Some(bytes) => meta::Dead::decode(&bytes).map_err(|error| StoreError::damaged(error.to_string()))?,
         None => meta::Dead::default(),
     };
+    let reading = engine.get(Family::Meta, keys::CLOCK)?.map(|bytes| meta::Reading::decode(&bytes)).transpose();
+    clock.resume(reading.map_err(|error| StoreError::damaged(error.to_string()))?);
     let (mut books, mut intervals, mut parked) = <([Ledger; 3], [Intervals; 3], [Vec<_>; 3])>::default();
     let mut changes = engine.begin(1024);
     for signal in Signal::ALL {
@@ -61,6 +64,7 @@ pub(super) fn recover(engine: &dyn Engine, durability: Durability) -> Result<Rec
     changes.set(Family::Meta, keys::STORE, &store.to_le_bytes());
     changes.set(Family::Meta, keys::EPOCH, &epoch.to_le_bytes());
     changes.set(Family::Meta, keys::RUN, &meta::Run::Open(durability).encode());
+    changes.set(Family::Meta, keys::CLOCK, &clock.reading().encode());
     changes.commit(true)?;
     let epoch = u32::try_from(epoch).map_err(|_| StoreError::failed("the store was opened too often"))?;
     let queued: u64 = books.iter().map(|books| books.queued_batches).sum();

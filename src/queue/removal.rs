@@ -1,16 +1,20 @@
-//! Removing the oldest batches of a signal, undelivered and counted: one step of `drop_oldest`, `max_age` or a purge.
+//! Removing the oldest batches of a signal, counted: a step of `drop_oldest`, `max_age`, a purge, or a release of what is owed.
 //!
-//! What is removed is counted from the index, so that the books are exact whatever a batch is doing at that moment. The
-//! records go by range: a settle that is still to come finds no lease any more, and writes nothing.
+//! What a fallback has already is not lost with it: it is settled as delivered there, and the rest is dropped. What is parked
+//! goes with what stands in line. All is counted from the index, so that the books are exact whatever a batch is doing at
+//! that moment; a settle that is still to come finds no lease any more, and writes nothing.
 
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
+use super::codec::parked::Parked;
 use super::codec::twin::Twin;
 use super::command::Removed;
 use super::commit::Committer;
 use super::error::StoreError;
 use super::group::Group;
 use super::intervals::Intervals;
+use super::lanes::Held;
 use super::ledger::DropReason;
 use super::store::{Engine, Family, keys};
 use crate::batch::{Key, Signal};
@@ -21,11 +25,14 @@ const STEP: u64 = 8192;
 /// Batches that are to be removed.
 pub(super) struct Removal {
     pub signal: Signal,
-    /// All that lies below this,
-    pub below: Key,
-    pub reason: DropReason,
+    /// All that lies in here,
+    pub range: Range<Key>,
+    /// and these, which are parked,
+    pub parked: Vec<(Key, Held)>,
     /// which is so much.
     pub removed: Removed,
+    /// Why it goes.
+    pub reason: DropReason,
 }
 
 impl Committer {
@@ -36,29 +43,65 @@ impl Committer {
         below: Key,
         reason: DropReason,
     ) -> Result<(Removed, bool), StoreError> {
-        let index = signal.index();
-        let books = &self.books[index];
-        let below = below.min(Key::new(books.next_seq));
+        let books = &self.books[signal.index()];
         let low = Key::new(books.low);
-        let (removed, reached) = count(self.engine.as_ref(), signal, low..below, &self.intervals[index])?;
-        if removed.batches > 0 {
-            let mut group = Group::new(self.engine.begin(4096), self.books, self.dead);
-            let removal = Removal { signal, below: reached, reason, removed };
-            group.remove(&removal, &mut self.intervals[index], &mut self.losses);
-            let committed = group.commit(true)?;
-            self.unsynced = None;
-            self.books = committed.books;
-            committed.publish(&self.shared);
+        let below = below.min(Key::new(books.next_seq));
+        let parked = match books.parked_batches {
+            0 => Vec::new(),
+            _ => parked_below(self.engine.as_ref(), signal, below)?,
+        };
+        let all_parked = (parked.len() as u64) < STEP;
+        let range = low..below.max(low);
+        let end = range.end;
+        let (removed, reached) = self.remove(signal, range, parked, u64::MAX, reason)?;
+        Ok((removed, reached >= end && all_parked))
+    }
+
+    /// Releases owed batches, the oldest first, until that many bytes are released, or a part of that; and whether that was
+    /// all.
+    pub(super) fn release_some(&mut self, signal: Signal, bytes: u64) -> Result<(Removed, bool), StoreError> {
+        let Some((first, last)) = self.intervals[signal.index()].at_or_after(Key::new(0)) else {
+            return Ok((Removed::default(), true));
+        };
+        let (removed, _) = self.remove(signal, first..keys::after(last), Vec::new(), bytes, DropReason::QueueFull)?;
+        Ok((removed, removed.bytes >= bytes))
+    }
+
+    /// Removes what is parked, and the beginning of a range until that many bytes are removed; and how far it came.
+    fn remove(
+        &mut self,
+        signal: Signal,
+        range: Range<Key>,
+        parked: Vec<(Key, Held)>,
+        bytes: u64,
+        reason: DropReason,
+    ) -> Result<(Removed, Key), StoreError> {
+        let index = signal.index();
+        let (mut removed, reached) = count(self.engine.as_ref(), signal, &range, bytes, &self.intervals[index])?;
+        for (_, held) in &parked {
+            removed += Removed::one(u64::from(held.items), held.weight, held.owed);
         }
-        Ok((removed, reached >= below))
+        let removal = Removal { signal, range: range.start..reached, parked, removed, reason };
+        if removal.range.is_empty() && removal.parked.is_empty() {
+            return Ok((removed, reached));
+        }
+        let engine = Arc::clone(&self.engine);
+        let mut group = Group::new(engine.begin(4096), self.books, self.dead, self.shared.clock.now_ms());
+        group.remove(&removal, &mut self.intervals[index], &mut self.losses);
+        let committed = group.commit(true)?;
+        self.unsynced = None;
+        self.books = committed.books;
+        committed.publish(&self.shared);
+        Ok((removed, reached))
     }
 }
 
-/// Counts what the index holds in a range, [`STEP`] entries at most, and says how far it came.
+/// Counts what the index holds in a range, [`STEP`] entries or that many bytes at most, and says how far it came.
 fn count(
     engine: &dyn Engine,
     signal: Signal,
-    range: Range<Key>,
+    range: &Range<Key>,
+    bytes: u64,
     owed: &Intervals,
 ) -> Result<(Removed, Key), StoreError> {
     let (mut removed, mut reached, mut garbled) = (Removed::default(), range.end, Ok(()));
@@ -67,22 +110,42 @@ fn count(
         let Some((_, key)) = keys::parse(key) else {
             return ControlFlow::Continue(());
         };
-        if removed.batches == STEP {
+        if removed.batches == STEP || removed.bytes >= bytes {
             reached = key;
             return ControlFlow::Break(());
         }
         match Twin::decode(value) {
             Ok(twin) => {
-                let items = u64::from(twin.items);
-                let owed = if owed.contains(key) { items } else { 0 };
-                removed += Removed { batches: 1, items, bytes: twin.weight, owed };
+                removed += Removed::one(u64::from(twin.items), twin.weight, owed.contains(key));
                 ControlFlow::Continue(())
             }
             Err(error) => {
-                garbled = Err(StoreError::corrupt(format!("index entry {key}: {error}")));
+                garbled = Err(StoreError::unreadable(format_args!("index entry {key}"), &error));
                 ControlFlow::Break(())
             }
         }
     })?;
     garbled.map(|()| (removed, reached))
+}
+
+/// What is parked below a key, [`STEP`] batches at most.
+fn parked_below(engine: &dyn Engine, signal: Signal, below: Key) -> Result<Vec<(Key, Held)>, StoreError> {
+    let (mut found, mut garbled) = (Vec::new(), Ok(()));
+    let (from, to) = (keys::parked(signal, Key::new(0)), keys::parked(signal, below));
+    engine.walk(Family::Index, from.as_ref(), to.as_ref(), &mut |key, value| {
+        let Some((_, key)) = keys::parse_parked(key) else {
+            return ControlFlow::Continue(());
+        };
+        match Parked::decode(value) {
+            Ok(Parked { twin, owed, .. }) => {
+                found.push((key, Held { items: twin.items, weight: twin.weight, owed, attempts: 0, parked: true }));
+            }
+            Err(error) => garbled = Err(StoreError::unreadable(format_args!("index entry {key}"), &error)),
+        }
+        match garbled.is_err() || found.len() as u64 == STEP {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })?;
+    garbled.map(|()| found)
 }

@@ -87,6 +87,6 @@ pub(super) fn park(lease: &Lease, story: Verdict) -> How {
     let (batch, crc) = (&lease.batch, crc32c::crc32c(&lease.batch.body));
     let mut head = Vec::new();
     record::encode(batch, lease.ticket.epoch, crc, &mut head);
-    let entry = Parked { twin: Twin::of(batch, crc), owed: lease.owed, story };
+    let entry = Parked { twin: Twin::of(batch, crc, batch.received_at_ms), owed: lease.owed, story };
     How::Park { head, body: batch.body.clone(), entry }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::clock::Clock;
 use super::error::{AppendError, StoreError};
 use super::inbox::Inbox;
 use super::intake::Intake;
@@ -18,7 +19,7 @@ use super::reader::Errand;
 use super::reclaim::Reclaims;
 use super::recover::Recovered;
 use super::snapshot::StoreState;
-use super::space::Space;
+use super::space::{NoRoom, Space};
 use crate::batch::Signal;
 use crate::config::Order;
 use crate::tally::{Counter, Histogram};
@@ -42,6 +43,7 @@ pub(super) struct Shared {
     reader: Mutex<mpsc::Sender<Errand>>,
     pub space: Space,
     pub intake: Intake,
+    pub clock: Clock,
     phase: AtomicU8,
     closing: AtomicBool,
     /// Damage that was met in the store, until it is opened anew.
@@ -80,7 +82,7 @@ const RECOVERING: u8 = 2;
 
 impl Shared {
     /// Of a store that is not open yet.
-    pub(super) fn new(orders: [Order; 3], space: Space, budget: &Budget, dead_limit: u64) -> Shared {
+    pub(super) fn new(orders: [Order; 3], (space, clock): (Space, Clock), budget: &Budget, dead_limit: u64) -> Shared {
         let lanes = Signal::ALL.map(|signal| {
             let order = orders[signal.index()];
             Lanes::new(signal, order, Ledger::default(), Intervals::default(), budget.slice())
@@ -95,6 +97,7 @@ impl Shared {
             reader: Mutex::new(mpsc::channel().0),
             space,
             intake: Intake::new(),
+            clock,
             phase: AtomicU8::new(RECOVERING),
             closing: AtomicBool::new(false),
             damage: Mutex::default(),
@@ -137,6 +140,8 @@ impl Shared {
         self.counts.dead_bytes.store(recovered.dead.bytes, Relaxed);
         for signal in Signal::ALL {
             let index = signal.index();
+            let books = &recovered.books[index];
+            self.space.holds(signal, books.queued_bytes - books.parked_bytes);
             let mut lanes = self.lanes(signal);
             self.ring_bytes.fetch_sub(lanes.fresh().2, Relaxed);
             lanes.rebuild(recovered.books[index], recovered.intervals[index].clone());
@@ -198,13 +203,26 @@ impl Shared {
     }
 
     /// Why nothing is taken, if that is so.
-    pub(super) fn admits(&self) -> Result<(), AppendError> {
+    pub(super) fn admits(&self, signal: Signal) -> Result<(), AppendError> {
         match self.phase.load(Relaxed) {
             _ if self.is_closing() => Err(AppendError::Closing),
             OPEN if self.intake.is_closed() => Err(AppendError::Draining),
-            OPEN => self.space.check().map_err(|retry_after| AppendError::Full { retry_after }),
+            OPEN => self.space.check(signal).map_err(|retry_after| AppendError::Full { retry_after }),
             _ => Err(AppendError::Poisoned),
         }
+    }
+
+    /// Takes room for a batch of so many bytes.
+    pub(super) fn make_room(&self, signal: Signal, bytes: u64) -> Result<(), AppendError> {
+        let was_pressed = self.space.is_pressed();
+        let outcome = self.space.admit(signal, bytes);
+        if !was_pressed && self.space.is_pressed() {
+            self.pulse.hurry(); // what can be removed is removed before anybody is refused
+        }
+        outcome.map_err(|no_room| match no_room {
+            NoRoom::Full { retry_after } => AppendError::Full { retry_after },
+            NoRoom::TooLarge { quota } => AppendError::TooLarge { quota },
+        })
     }
 
     /// Nothing is acknowledged, leased or written until the store was reopened: a write failed, and what is on disk is not
@@ -267,43 +285,58 @@ impl Drop for Fuse<'_> {
     }
 }
 
-/// A pause that can be cut short.
+/// A pause that can be cut short, once or for as long as one likes.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
-    state: Mutex<Beat>,
+    beat: Mutex<Beat>,
     wake: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Beat {
     over: bool,
+    /// The pause that is going on, or the next one, is to end.
     hurried: bool,
+    /// A pause is going on.
+    resting: bool,
 }
 
 impl Pulse {
     /// Waits for that long, or until somebody hurries; `false` once it is over.
     pub(super) fn pause(&self, pause: Duration) -> bool {
-        let beat = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut beat = self.beat();
+        beat.resting = true;
         let waited = self.wake.wait_timeout_while(beat, pause, |beat| !beat.over && !beat.hurried);
         let mut beat = waited.unwrap_or_else(PoisonError::into_inner).0;
-        beat.hurried = false;
+        (beat.hurried, beat.resting) = (false, false);
         !beat.over
+    }
+
+    /// Whether a pause goes on that is not about to end.
+    #[cfg(test)]
+    pub(super) fn is_resting(&self) -> bool {
+        let beat = self.beat();
+        beat.resting && !beat.hurried
     }
 
     /// Cuts the pause short that goes on, or else the next one.
     pub(super) fn hurry(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).hurried = true;
+        self.beat().hurried = true;
         self.wake.notify_all();
     }
 
     /// Lets pauses last again.
     pub(super) fn begin(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).over = false;
+        self.beat().over = false;
     }
 
     /// Ends all pauses, those to come too.
     pub(super) fn end(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).over = true;
+        self.beat().over = true;
         self.wake.notify_all();
+    }
+
+    fn beat(&self) -> MutexGuard<'_, Beat> {
+        self.beat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub late_settles: u64,
     /// How often the store was opened anew after a failed write.
     pub store_reopens: u64,
+    /// By how many milliseconds the system's clock was set lately: `max_age` is not applied for an hour.
+    pub clock_step_ms: Option<i64>,
     /// Dead letters held: records and bytes.
     pub dead_letters: (u64, u64),
 }
@@ -47,6 +49,8 @@ pub struct Depth {
     pub leased_items: u64,
     /// Bytes of those. What is queued and neither fresh nor leased is backlog.
     pub leased_bytes: u64,
+    /// Whether new batches are refused for want of space.
+    pub refusing: bool,
     /// When the oldest batch that is still queued was received, in milliseconds since the Unix epoch.
     pub oldest_ms: Option<u64>,
 }

@@ -136,6 +136,9 @@ impl From<AppendError> for Refusal {
         match error {
             AppendError::Full { retry_after } => Refusal::Full { retry_after },
             AppendError::Draining => Refusal::Unavailable("the gateway is being drained"),
+            AppendError::TooLarge { quota } => {
+                Refusal::TooLarge { limit: usize::try_from(quota).unwrap_or(usize::MAX) }
+            }
             AppendError::Poisoned => Refusal::Unavailable("the queue's disk failed; it is being reopened"),
             AppendError::Closing => Refusal::Unavailable("the gateway is stopping"),
         }

@@ -2,7 +2,8 @@
 //!
 //! Version (1), number of dead reasons (1), number of drop reasons (1); then 8 bytes each: next sequence, low, accepted,
 //! imported, queued, delivered, rejected, owed, queued batches, queued bytes, dead by reason, dropped by reason;
-//! then what came later, as far as the release knew it: parked, parked batches, parked bytes; CRC32C (4).
+//! then what came later, as far as the release knew it: parked, parked batches, parked bytes, owed released; CRC32C
+//! (4).
 //! Reasons are only ever added at the end, so an older ledger reads as one with zeros there.
 
 use super::{Garbled, Reader};
@@ -17,7 +18,7 @@ pub(in crate::queue) fn encode(books: &Ledger) -> Vec<u8> {
     let Ledger { next_seq, low, accepted, imported, queued, delivered, rejected, owed, .. } = *books;
     let fixed = [next_seq, low, accepted, imported, queued, delivered, rejected, owed];
     let queue = [books.queued_batches, books.queued_bytes];
-    let later = [books.parked, books.parked_batches, books.parked_bytes];
+    let later = [books.parked, books.parked_batches, books.parked_bytes, books.owed_released];
     for number in fixed.iter().chain(&queue).chain(&books.dead).chain(&books.dropped).chain(&later) {
         bytes.extend(number.to_le_bytes());
     }
@@ -55,7 +56,8 @@ pub(in crate::queue) fn decode(bytes: &[u8]) -> Result<Ledger, Garbled> {
     for number in books.dead.iter_mut().take(dead).chain(books.dropped.iter_mut().take(dropped)) {
         *number = reader.u64()?;
     }
-    for number in [&mut books.parked, &mut books.parked_batches, &mut books.parked_bytes] {
+    let later = [&mut books.parked, &mut books.parked_batches, &mut books.parked_bytes, &mut books.owed_released];
+    for number in later {
         if !reader.0.is_empty() {
             *number = reader.u64()?;
         }
@@ -84,6 +86,7 @@ mod tests {
             parked: 31,
             parked_batches: 32,
             parked_bytes: 33,
+            owed_released: 34,
         }
     }
 
@@ -97,7 +100,7 @@ mod tests {
     #[test]
     fn the_layout_of_version_1_stands() {
         let bytes = encode(&full());
-        assert_eq!(bytes.len(), 3 + 8 * (10 + 6 + 7 + 3) + 4);
+        assert_eq!(bytes.len(), 3 + 8 * (10 + 6 + 7 + 4) + 4);
         assert_eq!(bytes[..11], [1, 6, 7, 1, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(crc32c::crc32c(&bytes[..bytes.len() - 4]).to_le_bytes(), bytes[bytes.len() - 4..]);
     }

@@ -3,7 +3,7 @@
 //! The record itself lies in a family of its own, unchanged, so that all that is asked of suspects is asked without
 //! reading a body.
 
-use super::twin::{self, Twin};
+use super::twin::Twin;
 use super::{Garbled, Reader};
 use crate::queue::lease::Verdict;
 
@@ -29,7 +29,7 @@ impl Parked {
     /// Reads what [`encode`](Parked::encode) wrote.
     pub(in crate::queue) fn decode(bytes: &[u8]) -> Result<Parked, Garbled> {
         let mut reader = Reader(bytes);
-        let twin = Twin::decode(reader.take(twin::LEN)?)?;
+        let twin = Twin::read(&mut reader)?;
         let owed = reader.u8()? != 0;
         let story =
             serde_json::from_slice(reader.0).map_err(|_| Garbled("the story of a parked batch means nothing"))?;
@@ -53,7 +53,11 @@ mod tests {
             first_ms: 1,
             last_ms: 2,
         };
-        let parked = Parked { twin: Twin { items: 3, weight: 4, received_at_ms: 5, crc: 6 }, owed: true, story };
+        let parked = Parked {
+            twin: Twin { items: 3, weight: 4, received_at_ms: 5, crc: 6, aged_from_ms: 7 },
+            owed: true,
+            story,
+        };
         let bytes = parked.encode();
         assert_eq!(Parked::decode(&bytes), Ok(parked));
         for len in 0..bytes.len() {

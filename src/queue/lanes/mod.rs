@@ -122,6 +122,8 @@ pub(super) struct Lanes {
     /// Leases whose settle is being written, and the parts that take the place of some.
     ending: BTreeMap<Key, Ending>,
     parked: Parked,
+    /// Up to here something was removed by range.
+    removed_to: Key,
     next_number: u64,
 }
 
@@ -145,6 +147,7 @@ impl Lanes {
             leased_items: 0,
             ending: BTreeMap::new(),
             parked: Parked::default(),
+            removed_to: low,
             next_number: 1,
         }
     }
@@ -222,6 +225,11 @@ impl Lanes {
         self.parked.add(key, held);
     }
 
+    /// Forgets a batch that was parked, and removed from disk since; a lease of it is not current any more.
+    pub(super) fn unpark(&mut self, key: Key) {
+        self.parked.remove(key);
+    }
+
     /// Leases the parked batch that was left alone for longest, unless another is out; the number of the lease.
     pub(super) fn lease_parked(&mut self, taker: Taker, now: Instant) -> Option<(Key, Held, u64)> {
         let number = self.next_number;
@@ -230,23 +238,23 @@ impl Lanes {
         Some((key, held, number))
     }
 
-    /// Forgets what lies below a key, wherever it stands; leases of it are not current any more. Called once it was removed
+    /// Forgets what lies in a range, wherever it stands; leases of it are not current any more. Called once it was removed
     /// from disk, with the books and intervals that are left. Bytes that the ring lost.
-    pub(super) fn drop_below(&mut self, below: Key) -> u64 {
+    pub(super) fn remove(&mut self, range: &Range<Key>) -> u64 {
         let mut bytes = 0;
-        while self.ring.front().is_some_and(|front| front < below)
+        while self.ring.front().is_some_and(|front| range.contains(&front))
             && let Some(stored) = self.ring.pop()
         {
             bytes += stored.batch.weight() as u64;
         }
-        self.scan.drop_below(below);
-        self.owed.drop_below(below);
-        self.returned.drop_below(below);
-        let kept = self.leased.split_off(&below);
-        for leased in std::mem::replace(&mut self.leased, kept).into_values() {
-            self.leased_bytes -= leased.held.weight;
-            self.leased_items -= u64::from(leased.held.items);
+        self.scan.remove(range);
+        self.owed.remove(range);
+        self.returned.remove_range(range);
+        let gone: Vec<_> = self.leased.range(range.clone()).map(|(key, leased)| (*key, leased.number)).collect();
+        for (key, number) in gone {
+            self.end_lease(key, number);
         }
+        self.removed_to = self.removed_to.max(range.end);
         bytes
     }
 
@@ -315,9 +323,9 @@ impl Lanes {
         (self.leased.len() as u64, self.leased_items, self.leased_bytes)
     }
 
-    /// Where a reclaim may stop: everything below was read, so it is where the deletions are.
+    /// Where a reclaim may stop: everything below was read or removed, so it is where the deletions are.
     pub(super) fn scanned(&self) -> Key {
-        self.scan.cursor.min(self.ring_front())
+        self.scan.cursor.min(self.ring_front()).max(self.removed_to)
     }
 
     fn ring_front(&self) -> Key {

@@ -62,6 +62,12 @@ impl Parked {
         true
     }
 
+    /// Forgets a batch; a lease of it is not current any more.
+    pub(super) fn remove(&mut self, key: Key) {
+        self.waiting.remove(&key);
+        self.out.take_if(|out| out.key == key);
+    }
+
     pub(super) fn begin_settle(&mut self, key: Key, number: u64) -> Option<Held> {
         let out = self.out.as_mut().filter(|out| out.key == key && out.number == number && !out.ending)?;
         out.ending = true;

@@ -3,7 +3,7 @@
 //! Asking who is next costs the same however many are held: those that may go are kept apart from those that wait.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeBounds;
+use std::ops::{Range, RangeBounds};
 
 use tokio::time::Instant;
 
@@ -46,9 +46,9 @@ impl Returned {
         self.kinds.iter_mut().find_map(|kind| kind.remove(key))
     }
 
-    pub(super) fn drop_below(&mut self, below: Key) {
+    pub(super) fn remove_range(&mut self, range: &Range<Key>) {
         for kind in &mut self.kinds {
-            while let Some((key, _)) = kind.all.first_key_value().filter(|(key, _)| **key < below) {
+            while let Some((key, _)) = kind.all.range(range.clone()).next() {
                 let key = *key;
                 kind.remove(key);
             }
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!((returned.remove(Key::new(1)), returned.remove(Key::new(1))), (Some(held(false)), None));
         assert_eq!((returned.first().map(|key| key.seq), returned.len()), (Some(2), 3));
         assert!(returned.only_owed_in(..Key::new(3)) && !returned.only_owed_in(Key::new(3)..));
-        returned.drop_below(Key::new(4));
+        returned.remove_range(&(Key::new(0)..Key::new(4)));
         assert_eq!((ready(&mut returned, Taker::Primary, now + second), returned.len()), (Some(4), 1));
         assert_eq!(returned.keys_in(..).collect::<Vec<_>>(), [Key::new(4)]);
     }

@@ -115,16 +115,16 @@ impl Source {
         }
     }
 
-    /// Forgets what lies below a key, and disregards a read that may find some of it.
-    pub(super) fn drop_below(&mut self, below: Key) {
-        while self.front().is_some_and(|front| front < below) {
+    /// Forgets what lies in a range, and disregards a read that may find some of it.
+    pub(super) fn remove(&mut self, range: &Range<Key>) {
+        while self.front().is_some_and(|front| range.contains(&front)) {
             self.pop();
         }
-        if self.cursor < below {
-            self.cursor = below;
-            if self.reading.take().is_some() {
-                self.generation += 1;
-            }
+        if self.cursor < range.end && self.reading.take().is_some() {
+            self.generation += 1;
+        }
+        if range.contains(&self.cursor) {
+            self.cursor = range.end;
         }
     }
 

@@ -293,12 +293,7 @@ impl Fill<'_> {
             if batch.signal != signal {
                 return Ok(false);
             }
-            let twin = Twin {
-                items: batch.items,
-                weight: batch.weight() as u64,
-                received_at_ms: batch.received_at_ms,
-                crc: crc32c::crc32c(&batch.body),
-            };
+            let twin = Twin::of(&batch, crc32c::crc32c(&batch.body), batch.received_at_ms);
             self.changes.put(Family::Index, index.as_ref(), &twin.encode(), &[]);
         } else if self.into.get(family, key)?.is_some() {
             return Ok(true);

@@ -8,7 +8,7 @@
 //! | `parked` | signal, [`Key`] | [`record`](crate::queue::codec::record) |
 //! | `dead` | signal, [`Key`] | [`letter`](crate::queue::codec::letter) |
 //! | `owed` | signal, first [`Key`] of an interval | its last [`Key`] |
-//! | `meta` | `store`, `epoch`, `run`, `dead`, `books` + signal, `import` + token | [`meta`](crate::queue::codec::meta), [`books`](crate::queue::codec::books) |
+//! | `meta` | `store`, `epoch`, `run`, `clock`, `dead`, `books` + signal, `import` + token | [`meta`](crate::queue::codec::meta), [`books`](crate::queue::codec::books) |
 
 use crate::batch::{Key, Signal};
 
@@ -70,6 +70,8 @@ pub(in crate::queue) const STORE: &[u8] = b"store";
 pub(in crate::queue) const EPOCH: &[u8] = b"epoch";
 /// How the process that has it open writes, or that it was closed.
 pub(in crate::queue) const RUN: &[u8] = b"run";
+/// The clocks, as they were read at an open, a close, and when the time of day was set.
+pub(in crate::queue) const CLOCK: &[u8] = b"clock";
 /// How many dead letters are held.
 pub(in crate::queue) const DEAD: &[u8] = b"dead";
 

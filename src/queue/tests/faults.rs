@@ -1,5 +1,6 @@
 //! `poison-on-sync-failure`, and the way back.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -190,19 +191,20 @@ async fn a_queue_that_cannot_be_reopened_can_be_closed() {
     assert_eq!(drain(&queue).await.first().map(String::as_str), Some("a"));
 }
 
-/// Scenario: the volume is full when the store is opened, and there is a ballast file. Guarantee: the file is given up, and the
-/// store opens at once.
+/// Scenario: the volume is full when the store is opened, and there is a ballast file. Guarantee: the file is given up, the
+/// store opens at once, and the file is made again.
 #[tokio::test]
 async fn the_ballast_makes_room_for_an_open() {
     let (queue, control, directory) = synced();
-    let ballast = directory.path().join("ballast");
-    std::fs::write(&ballast, "room").unwrap();
+    let (ballast, witness) = (directory.path().join("ballast"), directory.path().join("witness"));
+    std::fs::hard_link(&ballast, &witness).unwrap();
     control.unopenable.store(1, SeqCst);
     control.broken.store(true, SeqCst);
     assert!(queue.append(named(Signal::Logs, "a")).await.is_err());
     control.broken.store(false, SeqCst);
     reopened(&queue, 1).await;
-    assert!(!ballast.exists());
+    assert_eq!(std::fs::metadata(&witness).unwrap().nlink(), 1, "the ballast that there is now is a new one");
+    assert!(ballast.exists());
     assert!(queue.lease(Signal::Traces, Lane::Fresh, Taker::Primary).await.is_none());
     queue.close().await;
 }

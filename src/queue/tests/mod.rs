@@ -14,5 +14,6 @@ mod space;
 mod split;
 mod support;
 mod tools;
+mod trim;
 
 pub(super) use support::batch;

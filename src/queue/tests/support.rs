@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 use crate::batch::{Batch, Encoding, Key, Signal};
 use crate::config::{Durability, QueueConfig};
+use crate::queue::clock::Machine;
+use crate::queue::clock::testing::Hands;
 use crate::queue::directory::Directory;
 use crate::queue::error::StoreError;
 use crate::queue::memory::Budget;
@@ -42,9 +44,11 @@ pub(super) fn name(lease: &Lease) -> String {
     String::from_utf8(lease.batch.body.to_vec()).unwrap()
 }
 
-/// A configuration of that directory, without fsyncs: what is tested here dies with the process at most.
+/// A configuration of that directory, without fsyncs, since what is tested here dies with the process at most, and with a
+/// small reserve.
 pub(super) fn config(directory: &Path) -> QueueConfig {
-    QueueConfig { directory: directory.to_owned(), durability: Durability::Os, ..QueueConfig::default() }
+    let (directory, reserve) = (directory.to_owned(), Some(1 << 20));
+    QueueConfig { directory, durability: Durability::Os, reserve, ..QueueConfig::default() }
 }
 
 /// A new queue, and the directory that goes with it.
@@ -155,7 +159,17 @@ pub(super) fn watched(config: &QueueConfig) -> (Queue, Arc<Control>) {
         let rocks = Rocks::open(directory.store(), &budget)?;
         Ok(Arc::new(Watched { rocks, control: Arc::clone(&watching) }))
     };
-    (Queue::new(open::start(config, &budget, directory, Box::new(opener)).unwrap()), control)
+    (Queue::new(open::start(config, &budget, directory, Box::new(opener), Box::new(Machine)).unwrap()), control)
+}
+
+/// A queue that reads the time off these hands.
+pub(super) fn timed(config: &QueueConfig, hands: &Hands) -> Queue {
+    let directory = Directory::take(&config.directory).unwrap();
+    let budget = Budget::of(config);
+    let opener = move |directory: &Directory| -> Result<Arc<dyn Engine>, StoreError> {
+        Ok(Arc::new(Rocks::open(directory.store(), &budget)?))
+    };
+    Queue::new(open::start(config, &budget, directory, Box::new(opener), Box::new(hands.clone())).unwrap())
 }
 
 impl View for Watched {

@@ -90,8 +90,13 @@ impl Queue {
     /// Brings in batches, all or none of them, as if they were received now. Synced when it returns, whatever
     /// `queue.durability` says.
     pub async fn import(&self, batches: Vec<Batch>, mark: Option<Mark>) -> Result<(), QueueError> {
-        let bytes = batches.iter().map(|batch| batch.weight() as u64).sum();
-        self.shared.space.admit(bytes).map_err(|retry_after| QueueError::Full { retry_after })?;
+        for signal in Signal::ALL {
+            let weights = batches.iter().filter(|batch| batch.signal == signal).map(|batch| batch.weight() as u64);
+            match weights.sum() {
+                0 => {}
+                bytes => self.shared.make_room(signal, bytes).map_err(|error| QueueError::from(&error))?,
+            }
+        }
         self.ask(|reply| Command::Import(Import { batches, mark, reply })).await
     }
 
@@ -153,7 +158,7 @@ impl Committer {
             Some(Mark { token, line, .. }) => changes.set(Family::Meta, &keys::import(token), &line.to_le_bytes()),
             None => {}
         }
-        let mut group = Group::new(changes, self.books, self.dead);
+        let mut group = Group::new(changes, self.books, self.dead, self.shared.clock.now_ms());
         let (received_at_ms, epoch) = (now_ms(), self.shared.epoch.load(Relaxed));
         for batch in batches {
             group.import(Batch { received_at_ms, ..batch }, epoch);
@@ -166,7 +171,7 @@ impl Committer {
     /// Deals with dead letters, one group of them; what is left to do.
     pub(in crate::queue) fn move_letters(&mut self, mut work: Letters) -> Result<Option<Letters>, StoreError> {
         let engine = Arc::clone(&self.engine);
-        let mut group = Group::new(engine.begin(4096), self.books, self.dead);
+        let mut group = Group::new(engine.begin(4096), self.books, self.dead, self.shared.clock.now_ms());
         let mut bytes = 0;
         while bytes < self.group as u64
             && let Some((signal, key)) = work.letters.pop()
@@ -213,7 +218,7 @@ impl Committer {
         match &letter.batch {
             Ok(batch) if u64::from(batch.items) != letter.items => Err("its story tells of another batch".to_owned()),
             Ok(batch) => {
-                let admitted = self.shared.space.admit(batch.weight() as u64);
+                let admitted = self.shared.make_room(batch.signal, batch.weight() as u64);
                 admitted.map_err(|_| "the queue is full".to_owned())?;
                 group.revive(letter, self.shared.epoch.load(Relaxed))
             }

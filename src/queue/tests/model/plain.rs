@@ -86,12 +86,17 @@ impl Line {
         self.live.remove(&key);
     }
 
-    /// Removes what lies below a key, apart from what is parked.
+    /// Removes what lies below a key. What a fallback has counts as delivered there.
     pub(super) fn drop_below(&mut self, below: Key) {
-        let gone: Vec<Key> = self.live.range(..below).filter(|(_, entry)| !entry.parked).map(|(key, _)| *key).collect();
-        for key in gone {
-            let items = self.live.remove(&key).map_or(0, |entry| entry.items);
-            self.accounts.dropped[DropReason::Purged as usize] += u64::from(items);
+        let kept = self.live.split_off(&below);
+        for entry in std::mem::replace(&mut self.live, kept).into_values() {
+            let (books, items) = (&mut self.accounts, u64::from(entry.items));
+            if entry.owed {
+                books.delivered += items;
+                books.owed_released += items;
+            } else {
+                books.dropped[DropReason::Purged as usize] += items;
+            }
         }
     }
 

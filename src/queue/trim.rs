@@ -1,0 +1,122 @@
+//! What the keeping thread has removed: batches that are too old, what is owed and has to make room, the oldest of a signal
+//! with `drop_oldest`.
+//!
+//! It decides how much, from figures of one moment, and asks the committing thread once. It never looks at the disk again
+//! and asks for more: space comes back late, and such a loop would empty the queue.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::codec::twin::Twin;
+use super::command::{Command, Removed, Reply};
+use super::error::StoreError;
+use super::keeper::Keeper;
+use super::ledger::DropReason;
+use super::store::{Family, keys};
+use crate::batch::{Key, Signal};
+
+impl Keeper {
+    /// Removes what is older than it may become.
+    pub(super) fn expire(&self) -> Result<(), StoreError> {
+        if self.shared.clock.suspended().is_some() {
+            return Ok(());
+        }
+        let now = self.shared.clock.now_ms();
+        for signal in Signal::ALL {
+            let age = self.max_age[signal.index()];
+            let Some(oldest) = now.checked_sub(millis(age)).filter(|_| !age.is_zero()) else { continue };
+            let is_young = |twin: &Twin| twin.aged_from_ms >= oldest;
+            let (line, parked) = (self.first(signal, false, is_young)?, self.first(signal, true, is_young)?);
+            let below = line.below.min(parked.below);
+            if line.passed.into_iter().chain(parked.passed).any(|passed| passed < below) {
+                self.drop_below(signal, below, DropReason::MaxAge);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes as much as there is too much of: what is owed first, then the oldest of the signals that may lose something,
+    /// the one furthest above its share first. Whether anything was removed.
+    pub(super) fn make_room(&self) -> Result<bool, StoreError> {
+        let space = &self.shared.space;
+        let mut signals = Signal::ALL;
+        signals.sort_by(|a, b| space.over_share(*b).total_cmp(&space.over_share(*a)));
+        let (mut room, mut owed) = (0, space.owed_excess());
+        for signal in signals {
+            if owed > 0 && self.shared.lanes(signal).books.owed > 0 {
+                let released =
+                    self.ask(|reply| Command::Release { signal, bytes: owed, removed: Removed::default(), reply });
+                owed = owed.saturating_sub(released.bytes);
+                room += released.bytes;
+            }
+        }
+        for signal in signals {
+            let mut left = space.drop_excess(signal).saturating_sub(room);
+            if left > 0
+                && let found = self.first(signal, false, |twin| {
+                    let full = left == 0;
+                    left = left.saturating_sub(twin.weight);
+                    full
+                })?
+                && found.passed.is_some()
+            {
+                room += self.drop_below(signal, found.below, DropReason::QueueFull).bytes;
+            }
+        }
+        Ok(room > 0)
+    }
+
+    fn drop_below(&self, signal: Signal, below: Key, reason: DropReason) -> Removed {
+        self.ask(|reply| Command::Drop { signal, below, reason, removed: Removed::default(), reply })
+    }
+
+    /// Has something removed, and waits for it. Nothing is removed where the queue ends or fails meanwhile.
+    fn ask(&self, command: impl FnOnce(Reply<Removed>) -> Command) -> Removed {
+        let (reply, outcome) = oneshot::channel();
+        self.shared.inbox.command(command(reply));
+        outcome.blocking_recv().ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// The first batch of a signal that is to stay, among those in line or those that are parked.
+    fn first(&self, signal: Signal, parked: bool, mut stays: impl FnMut(&Twin) -> bool) -> Result<Found, StoreError> {
+        let books = self.shared.lanes(signal).books;
+        let end = Key::new(books.next_seq);
+        let (mut found, mut garbled) = (Found { below: end, passed: None }, Ok(()));
+        let (from, to) = match parked {
+            true => (keys::parked(signal, Key::new(0)), keys::parked(signal, end)),
+            false => (keys::of(signal, Key::new(books.low)), keys::of(signal, end)),
+        };
+        self.engine.walk(Family::Index, from.as_ref(), to.as_ref(), &mut |key, value| {
+            let key = if parked { keys::parse_parked(key) } else { keys::parse(key) };
+            match (key, Twin::decode(value)) {
+                (Some((_, key)), Ok(twin)) if stays(&twin) => {
+                    found.below = key;
+                    ControlFlow::Break(())
+                }
+                (_, Err(error)) => {
+                    garbled = Err(StoreError::unreadable(format_args!("an index entry of {signal}"), &error));
+                    ControlFlow::Break(())
+                }
+                (key, Ok(_)) => {
+                    found.passed = found.passed.or(key.map(|(_, key)| key));
+                    ControlFlow::Continue(())
+                }
+            }
+        })?;
+        garbled.map(|()| found)
+    }
+}
+
+/// Where to stop.
+struct Found {
+    /// The first batch that stays, or where the next one will stand.
+    below: Key,
+    /// The first that does not.
+    passed: Option<Key>,
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
