@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::dead::DeadArgs;
 use super::demo::DemoArgs;
+use super::drain::DrainArgs;
 use super::exit;
+use super::queue::QueueArgs;
 use crate::config::{Config, Loaded, Mistakes, Override, Source};
 
 /// A failover-aware, durable export gateway for OpenTelemetry.
@@ -30,6 +33,9 @@ pub(super) enum Command {
     /// Show the whole story on this machine: a hub goes away and comes back, and nothing is lost
     Demo(DemoArgs),
     Probe(ProbeArgs),
+    Queue(QueueArgs),
+    Dead(DeadArgs),
+    Drain(DrainArgs),
     Completion(CompletionArgs),
 }
 

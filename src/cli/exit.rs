@@ -20,14 +20,18 @@ pub enum Code {
     No = 1,
     /// Usage or configuration is wrong; nothing was touched.
     Usage = 64,
-    /// A port or the lock of the data directory is in use.
+    /// Data that was handed in is not what it should be.
+    Data = 65,
+    /// A port or the lock of the data directory is in use, or no gateway answers.
     InUse = 69,
     /// A bug of ours.
     Bug = 70,
     /// A directory cannot be used: missing, not writable, full.
     Directory = 73,
-    /// The store cannot be opened.
+    /// The store cannot be opened or read.
     Store = 74,
+    /// The time that was given ran out.
+    Timeout = 75,
 }
 
 /// The table of `--help`.
@@ -35,10 +39,12 @@ pub(super) const HELP: &str = "Exit codes:
   0   fine
   1   the command's answer is no
   64  usage or configuration is wrong; nothing was touched
-  69  a port or the lock of the data directory is in use
+  65  the data handed in is not OTLP JSON lines
+  69  a port or the lock of the data directory is in use, or no gateway answers
   70  a bug in spillway
   73  a directory cannot be used
-  74  the store cannot be opened";
+  74  the store cannot be opened or read
+  75  the time that was given ran out";
 
 impl From<Code> for ExitCode {
     fn from(code: Code) -> ExitCode {
@@ -128,7 +134,17 @@ mod tests {
     /// Every code that the program knows stands in the help.
     #[test]
     fn the_help_lists_every_code() {
-        for code in [Code::Fine, Code::No, Code::Usage, Code::InUse, Code::Bug, Code::Directory, Code::Store] {
+        for code in [
+            Code::Fine,
+            Code::No,
+            Code::Usage,
+            Code::Data,
+            Code::InUse,
+            Code::Bug,
+            Code::Directory,
+            Code::Store,
+            Code::Timeout,
+        ] {
             let number = format!("  {} ", code as u8);
             assert!(HELP.lines().any(|line| line.starts_with(&number)), "{code:?}");
         }

@@ -4,12 +4,16 @@
 
 mod args;
 mod check;
+mod dead;
 pub mod demo;
+mod drain;
 pub mod exit;
 mod logging;
 pub mod out;
 mod probe;
+mod queue;
 mod run;
+mod tools;
 mod version;
 
 use std::process::ExitCode;
@@ -43,6 +47,9 @@ fn carry_out(arguments: Arguments) -> Code {
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Demo(args)) => run::on_runtime(demo::demo(&args)),
         Some(Command::Probe(args)) => probe::probe(&args),
+        Some(Command::Queue(args)) => run::on_runtime(queue::queue(&args)),
+        Some(Command::Dead(args)) => run::on_runtime(dead::dead(&args)),
+        Some(Command::Drain(args)) => run::on_runtime(drain::drain(&args)),
         Some(Command::Completion(args)) => completion(&args),
         None => out::fail("no command is given; `spillway --help` lists them", Code::Usage),
     }

@@ -38,6 +38,17 @@ pub fn note(line: &str) {
     let _ = writeln!(stderr().lock(), "{line}");
 }
 
+/// A question on standard error; the answer is read behind it.
+pub(super) fn ask(question: &str) {
+    let mut err = stderr().lock();
+    let _ = err.write_all(question.as_bytes()).and_then(|()| err.flush());
+}
+
+/// Where a result of any length goes, by somebody who wants to know whether it arrived.
+pub(super) fn pipe() -> impl Write {
+    stdout()
+}
+
 /// A warning on standard error.
 pub fn warn(line: &str) {
     note(&format!("{} {line}", paint("warning:", "33")));

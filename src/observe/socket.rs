@@ -33,28 +33,29 @@ pub fn bind(directory: &Path) -> io::Result<(UnixListener, SocketFile)> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = short(directory, |path| UnixListener::bind(path))?;
+    let listener = short(&path, |path| UnixListener::bind(path))?;
     let file = SocketFile(path);
     fs::set_permissions(&file.0, Permissions::from_mode(0o600))?;
     listener.set_nonblocking(true)?;
     Ok((listener, file))
 }
 
-/// Connects to the socket in a directory. The error is `NotFound` or `ConnectionRefused` where no gateway runs.
-pub fn connect(directory: &Path) -> io::Result<UnixStream> {
-    let stream = short(directory, |path| UnixStream::connect(path))?;
+/// Connects to a socket. The error is `NotFound` or `ConnectionRefused` where no gateway runs.
+pub fn connect(socket: &Path) -> io::Result<UnixStream> {
+    let stream = short(socket, |path| UnixStream::connect(path))?;
     stream.set_nonblocking(true)?;
     Ok(stream)
 }
 
 /// Calls with the socket's path, or where that is too long with a short one by way of the open directory.
-fn short<T>(directory: &Path, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    let path = directory.join(NAME);
-    if path.as_os_str().as_bytes().len() < LONGEST {
-        return call(&path);
+fn short<T>(socket: &Path, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    match (socket.parent(), socket.file_name()) {
+        (Some(directory), Some(name)) if socket.as_os_str().as_bytes().len() >= LONGEST => {
+            let directory = File::open(directory)?;
+            call(&Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name))
+        }
+        _ => call(socket),
     }
-    let directory = File::open(directory)?;
-    call(&PathBuf::from(format!("/proc/self/fd/{}/{NAME}", directory.as_raw_fd())))
 }
 
 #[cfg(test)]
@@ -71,12 +72,12 @@ mod tests {
             let (left_over, file) = bind(&directory).unwrap();
             drop(left_over);
             std::mem::forget(file);
-            assert_eq!(connect(&directory).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+            assert_eq!(connect(&directory.join(NAME)).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
             let (_listener, file) = bind(&directory).unwrap();
-            connect(&directory).unwrap();
+            connect(&directory.join(NAME)).unwrap();
             assert_eq!(fs::metadata(directory.join(NAME)).unwrap().permissions().mode() & 0o777, 0o600);
             drop(file);
-            assert_eq!(connect(&directory).unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert_eq!(connect(&directory.join(NAME)).unwrap_err().kind(), io::ErrorKind::NotFound);
         }
     }
 }

@@ -55,6 +55,11 @@ impl Directory {
     }
 }
 
+/// Whether somebody has taken the directory once.
+pub(super) fn is_used(path: &Path) -> bool {
+    path.join(FORMAT_FILE).try_exists().unwrap_or(true)
+}
+
 fn lock(path: &Path) -> Result<File, OpenError> {
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let mut file = opened.map_err(|error| unusable(path, error))?;

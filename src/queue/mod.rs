@@ -70,6 +70,7 @@ mod space;
 mod store;
 mod trim;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -122,6 +123,11 @@ impl Queue {
     /// Sets the process's umask to 077: what lies in the queue is for this user alone.
     pub fn open(config: &QueueConfig) -> Result<Queue, OpenError> {
         open::open(config).map(Queue::new)
+    }
+
+    /// Whether there is a queue in that directory, or may be one that this user cannot see.
+    pub fn exists(directory: &Path) -> bool {
+        directory::is_used(directory)
     }
 
     /// Opens a queue whose store is on a [`Disk`](simulation::Disk) in memory; of its directory it takes the lock alone.

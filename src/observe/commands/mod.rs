@@ -10,6 +10,7 @@ mod queue;
 pub mod wire;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -64,32 +65,51 @@ pub fn router() -> Router<Desk> {
 
 /// The answer to a request that is not let in.
 pub(super) fn refuse(status: StatusCode, error: &str) -> Response {
-    Refusal(status, error.to_owned()).into_response()
+    Refusal::new(status, error).into_response()
 }
 
 /// Why a request is not carried out.
 #[derive(Debug)]
-struct Refusal(StatusCode, String);
+struct Refusal {
+    status: StatusCode,
+    error: String,
+    /// When the same may be carried out; sent as `Retry-After`.
+    retry_after: Option<Duration>,
+}
 
 impl Refusal {
+    fn new(status: StatusCode, error: impl std::fmt::Display) -> Refusal {
+        Refusal { status, error: error.to_string(), retry_after: None }
+    }
+
     fn wrong(what: impl std::fmt::Display) -> Refusal {
-        Refusal(StatusCode::BAD_REQUEST, what.to_string())
+        Refusal::new(StatusCode::BAD_REQUEST, what)
     }
 }
 
 impl From<QueueError> for Refusal {
     fn from(error: QueueError) -> Refusal {
         match &error {
-            QueueError::Store(cause) => Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}: {cause}")),
-            _ => Refusal(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            QueueError::Store(cause) => {
+                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format_args!("{error}: {cause}"))
+            }
+            QueueError::Full { retry_after } => {
+                let retry_after = Some(*retry_after);
+                Refusal { retry_after, ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error) }
+            }
+            _ => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error),
         }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Refusal(status, error) = self;
-        (status, json(&wire::Refused { error })).into_response()
+        let Refusal { status, error, retry_after } = self;
+        let mut response = (status, json(&wire::Refused { error })).into_response();
+        if let Some(delay) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, delay.as_secs().max(1).into());
+        }
+        response
     }
 }
 
@@ -140,7 +160,7 @@ impl FromRequestParts<Desk> for Open {
     type Rejection = Refusal;
 
     async fn from_request_parts(_: &mut Parts, desk: &Desk) -> Result<Open, Refusal> {
-        let recovering = || Refusal(StatusCode::SERVICE_UNAVAILABLE, "the queue is being recovered".to_owned());
+        let recovering = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the queue is being recovered");
         desk.0.get().cloned().map(Open).ok_or_else(recovering)
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{Batch, Encoding, Key, Signal};
 use crate::observe::account::Account;
 use crate::queue::Verdict;
-use crate::queue::tools::{Copied, Letter, Mark, key_text};
+use crate::queue::tools::{Copied, Letter, Mark, Standing, key_text};
 
 /// Why a request was not carried out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -79,6 +79,8 @@ pub struct Record {
     /// Its place in there.
     #[serde(with = "key_text")]
     pub key: Key,
+    /// Where it stands.
+    pub state: Standing,
     /// Its bytes; null when they cannot be read.
     pub content: Option<Content>,
     /// Why they cannot be read.
@@ -139,7 +141,7 @@ impl Content {
 impl Record {
     pub(super) fn of(copied: &Copied) -> Record {
         let (content, damage) = parted(&copied.batch, true);
-        Record { signal: copied.signal, key: copied.key, content, damage }
+        Record { signal: copied.signal, key: copied.key, state: copied.state, content, damage }
     }
 }
 

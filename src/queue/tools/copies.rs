@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Page, SLICE_BATCHES, SLICE_BYTES, Select};
+use super::{Page, SLICE_BATCHES, SLICE_BYTES, Select, Standing};
 use crate::batch::{Batch, Key, Signal};
 use crate::queue::Queue;
 use crate::queue::error::{QueueError, StoreError};
@@ -15,6 +15,8 @@ pub struct Copied {
     pub signal: Signal,
     /// Its place in there.
     pub key: Key,
+    /// Where it stands.
+    pub state: Standing,
     /// Itself, or why its bytes cannot be read.
     pub batch: Result<Batch, String>,
 }
@@ -40,9 +42,11 @@ impl Queue {
                     Err(Missing::Corrupt { why, .. }) => Err(why),
                     Err(Missing::Failed(error)) => return Err(error),
                 };
-                Ok(Copied { signal: select.signal, key, batch })
+                Ok(Copied { signal: select.signal, key, state: Standing::Queued, batch })
             };
-            let found = keys.into_iter().map(copy).collect::<Result<_, StoreError>>()?;
+            let mut found: Vec<Copied> = keys.into_iter().map(copy).collect::<Result<_, StoreError>>()?;
+            let lanes = shared.lanes(select.signal);
+            found.iter_mut().for_each(|copied| copied.state = lanes.standing(copied.key, select.parked));
             Ok(Page { found, next })
         })
         .await

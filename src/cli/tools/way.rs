@@ -1,0 +1,260 @@
+//! The way to a queue: over the admin socket of the gateway that runs on it, or offline, with the directory's lock in hand.
+//!
+//! Both lead to the same handlers ([`commands`]): a socket carries the request to them, offline they are called in this
+//! process, on a queue without doors and without delivery.
+
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use clap::Args;
+use http::{Request, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep, timeout};
+use tower::ServiceExt as _;
+
+use super::failure::Failure;
+use crate::cli::exit::Code;
+use crate::cli::logging;
+use crate::config::{Config, QueueConfig, QueueSize, Source, TelemetryConfig, WhenFull};
+use crate::observe::commands::{self, Desk, wire};
+use crate::observe::socket;
+use crate::queue::{OpenError, Queue};
+
+/// Longest silence of a gateway over one request: a recount of a long backlog, on a disk that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a gateway may hold its directory before its socket answers: it starts or ends.
+const STARTING: Duration = Duration::from_secs(5);
+/// Pause between two tries meanwhile.
+const AGAIN: Duration = Duration::from_millis(200);
+/// The age at which a tool removes something by itself: never.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// Which queue
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Where {
+    /// The gateway's configuration file, for its `queue.directory`.
+    #[arg(short, long, value_name = "FILE", env = "SPILLWAY_CONFIG", global = true, help_heading = "Which queue")]
+    config: Option<PathBuf>,
+    /// The directory of the queue, over the configuration's. Without either it is SPILLWAY_QUEUE_DIRECTORY or
+    /// /var/lib/spillway.
+    #[arg(long, value_name = "DIR", alias = "data-dir", global = true, help_heading = "Which queue")]
+    dir: Option<PathBuf>,
+    /// The admin socket of a running gateway, `admin.sock` in its queue's directory; nothing is tried offline then.
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Which queue")]
+    socket: Option<PathBuf>,
+}
+
+/// A queue that can be asked.
+pub(in crate::cli) enum Way {
+    /// A gateway runs on it.
+    Gateway { socket: PathBuf },
+    /// It is ours, until it is closed.
+    Offline { queue: Queue, handlers: Router },
+}
+
+impl Where {
+    /// Finds the gateway that runs on the queue, or opens the queue.
+    pub(in crate::cli) async fn open(&self) -> Result<Way, Failure> {
+        if let Some(socket) = &self.socket {
+            return match socket::connect(socket) {
+                Ok(_) => Ok(Way::Gateway { socket: socket.clone() }),
+                Err(error) => Err(unreachable_socket(socket, &error)),
+            };
+        }
+        let (config, telemetry) = self.load()?;
+        let socket = config.directory.join(socket::NAME);
+        let until = Instant::now() + STARTING;
+        loop {
+            match socket::connect(&socket) {
+                Ok(_) => return Ok(Way::Gateway { socket }),
+                Err(error) if is_nobody(&error) => {}
+                Err(error) => return Err(unreachable_socket(&socket, &error)),
+            }
+            if !Queue::exists(&config.directory) {
+                return Err(nothing_there(&config.directory));
+            }
+            match open(&config, &telemetry).await {
+                Err(OpenError::Locked { .. }) if Instant::now() < until => sleep(AGAIN).await,
+                Err(error) => return Err(not_opened(&error)),
+                Ok(queue) => {
+                    let handlers = commands::router().with_state(Desk::of(queue.clone()));
+                    return Ok(Way::Offline { queue, handlers });
+                }
+            }
+        }
+    }
+
+    /// The queue's part of the configuration, made harmless, and how to log.
+    fn load(&self) -> Result<(QueueConfig, TelemetryConfig), Failure> {
+        let (mut queue, mut telemetry) = match &self.config {
+            Some(file) => {
+                let loaded = Config::load(&Source::File(file.clone()), &[], &|name| std::env::var(name).ok());
+                let config = loaded.map_err(|mistakes| Failure::new(Code::Usage, mistakes))?.config;
+                (config.queue, config.telemetry)
+            }
+            None => {
+                // Without a configuration nobody knows the quota; the volume has its own.
+                let queue = QueueConfig { max_size: QueueSize::Share(1.0), ..QueueConfig::default() };
+                let named = std::env::var_os("SPILLWAY_QUEUE_DIRECTORY").map(PathBuf::from);
+                let directory = named.unwrap_or_else(|| queue.directory.clone());
+                (QueueConfig { directory, ..queue }, TelemetryConfig::default())
+            }
+        };
+        if let Some(directory) = &self.dir {
+            queue.directory.clone_from(directory);
+        }
+        (queue.max_age, queue.when_full, queue.dead_letters.max_age) = (Duration::ZERO, WhenFull::Backpressure, NEVER);
+        for signal in &mut queue.signals {
+            (signal.max_age, signal.when_full) = (None, None);
+        }
+        telemetry.log = "warn".to_owned();
+        Ok((queue, telemetry))
+    }
+}
+
+/// Opens the queue; its log lines are for whoever calls the tool.
+async fn open(config: &QueueConfig, telemetry: &TelemetryConfig) -> Result<Queue, OpenError> {
+    logging::start(telemetry);
+    let config = config.clone();
+    let opening = tokio::task::spawn_blocking(move || Queue::open(&config));
+    opening.await.expect("opening a queue does not panic")
+}
+
+impl Way {
+    pub(in crate::cli) fn is_offline(&self) -> bool {
+        matches!(self, Way::Offline { .. })
+    }
+
+    /// Looks.
+    pub(in crate::cli) async fn get<T: DeserializeOwned>(&self, path: impl Display) -> Result<T, Failure> {
+        let request = Request::get(path.to_string()).header(header::HOST, "spillway").body(Body::empty());
+        self.ask(request.expect("paths are made of names and numbers")).await
+    }
+
+    /// Commands.
+    pub(in crate::cli) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).expect("plain data can be written as JSON");
+        let request = Request::post(path).header(header::HOST, "spillway").body(Body::from(body));
+        self.ask(request.expect("a constant path")).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: Request<Body>) -> Result<T, Failure> {
+        let answer = match self {
+            Way::Gateway { socket } => carried(socket, request).await?,
+            Way::Offline { handlers, .. } => {
+                let Ok(response) = handlers.clone().oneshot(request).await;
+                let (head, body) = response.into_parts();
+                let body = body.collect().await.map_err(|error| Failure::new(Code::Bug, error))?;
+                (head, body.to_bytes())
+            }
+        };
+        let (head, body) = answer;
+        if head.status != StatusCode::OK {
+            return Err(refused(&head, &body));
+        }
+        serde_json::from_slice(&body).map_err(|error| {
+            Failure::new(
+                Code::Bug,
+                format!("the answer means nothing to this release ({error}): use the gateway's own"),
+            )
+        })
+    }
+
+    /// Lets go of the queue. What was settled or moved is on disk either way; this makes the next start a quick one.
+    pub(in crate::cli) async fn close(self) {
+        if let Way::Offline { queue, handlers } = self {
+            drop(handlers);
+            queue.close().await;
+        }
+    }
+}
+
+/// One request over the socket, on a connection of its own.
+async fn carried(socket: &Path, request: Request<Body>) -> Result<(http::response::Parts, Bytes), Failure> {
+    let gone = |why: &dyn Display| {
+        let socket = socket.display();
+        Failure::new(Code::InUse, format!("the gateway behind {socket} went away in the middle of a request ({why})"))
+    };
+    let stream = socket::connect(socket).map_err(|error| unreachable_socket(socket, &error))?;
+    let stream = UnixStream::from_std(stream).map_err(|error| gone(&error))?;
+    let exchange = async {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection); // ends with its only request
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        connection.abort();
+        Ok::<_, hyper::Error>((head, body))
+    };
+    match timeout(PATIENCE, exchange).await {
+        Ok(answer) => answer.map_err(|error| gone(&error)),
+        Err(_) => Err(gone(&format!("no answer within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+fn refused(head: &http::response::Parts, body: &[u8]) -> Failure {
+    let error = serde_json::from_slice(body).map(|refused: wire::Refused| refused.error);
+    let error = error.unwrap_or_else(|_| format!("the gateway answered {}", head.status));
+    let code = match head.status {
+        StatusCode::BAD_REQUEST => Code::Usage,
+        StatusCode::SERVICE_UNAVAILABLE => Code::InUse,
+        StatusCode::INTERNAL_SERVER_ERROR => Code::Store,
+        _ => Code::No,
+    };
+    let seconds = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Failure { retry_after: seconds.map(Duration::from_secs), ..Failure::new(code, error) }
+}
+
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory)
+}
+
+fn unreachable_socket(socket: &Path, error: &io::Error) -> Failure {
+    let socket = socket.display();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Failure::new(
+            Code::Directory,
+            format!("{socket} is not for this user: run this as the user that runs the gateway"),
+        ),
+        _ if is_nobody(error) => Failure::new(
+            Code::InUse,
+            format!("no gateway answers at {socket}: start one, or name the queue with --dir to work on it offline"),
+        ),
+        _ => Failure::new(Code::InUse, format!("{socket}: {error}")),
+    }
+}
+
+fn nothing_there(directory: &Path) -> Failure {
+    let sentence = format!(
+        "there is no queue in {}, and no gateway runs on it: name the directory with --dir, or the configuration with --config",
+        directory.display()
+    );
+    Failure::new(Code::Directory, sentence)
+}
+
+fn not_opened(error: &OpenError) -> Failure {
+    let mut sentence = match std::error::Error::source(error) {
+        Some(source) if matches!(error, OpenError::Store { .. }) => format!("{error}: {source}"),
+        _ => error.to_string(),
+    };
+    if let OpenError::Locked { lock, holder } = error {
+        sentence = format!(
+            "{} is held by {holder}, which does not answer at admin.sock beside it: a gateway that starts or ends, or another \
+             tool at work; try again",
+            lock.display()
+        );
+    }
+    Failure::new(Code::from(error), sentence)
+}
