@@ -74,16 +74,16 @@ pub(super) async fn drain(args: &DrainArgs) -> Code {
         Ok(way @ Way::Offline { .. }) => {
             let left = left(&way).await;
             way.close().await;
-            left.and_then(|left| offline(args, left))
+            left.and_then(|left| offline(args, &left))
         }
         Ok(way) => beside(args, &way).await,
     };
     ended(result)
 }
 
-fn offline(args: &DrainArgs, left: Left) -> Result<Code, Failure> {
+fn offline(args: &DrainArgs, left: &Left) -> Result<Code, Failure> {
     match left.batches {
-        0 => Ok(empty(args, &left)),
+        0 => Ok(empty(args, left)),
         batches => {
             let batches = human::batches(batches);
             let sentence =

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use crate::batch::{Key, Signal};
@@ -29,16 +29,16 @@ use crate::queue::tools::Entry;
   spillway queue export --signal logs --older-than 12h old.jsonl && spillway queue purge --signal logs --older-than 12h
   spillway queue purge --below logs/1700             what stands in line before it, and is not it
   spillway queue purge --all --yes                   without a question, for scripts")]
-#[group(id = "what", required = true, multiple = false, args = ["all", "older_than", "below"])]
+#[command(group = ArgGroup::new("what").required(true))]
 pub(super) struct PurgeArgs {
     /// Everything.
-    #[arg(long)]
+    #[arg(long, group = "what")]
     all: bool,
     /// What is older than `90s`, `2h`, `7d`, from the oldest on, up to the first that is younger.
-    #[arg(long, value_name = "AGE", value_parser = age)]
+    #[arg(long, value_name = "AGE", value_parser = age, group = "what")]
     older_than: Option<Duration>,
     /// What stands before this ID.
-    #[arg(long, value_name = "ID", conflicts_with = "signal")]
+    #[arg(long, value_name = "ID", conflicts_with = "signal", group = "what")]
     below: Option<Id>,
     /// Only of these signals: traces, metrics, logs.
     #[arg(long, value_name = "SIGNAL", value_delimiter = ',')]

@@ -28,9 +28,9 @@ pub(super) struct StatsArgs {
 pub(super) async fn stats(args: &StatsArgs, json: bool, way: &Way) -> Result<Code, Failure> {
     let stats: Stats = way.get(format_args!("/queue/stats?recount={}", args.recount)).await?;
     if json {
-        out::json(&stats)
+        out::json(&stats);
     } else {
-        out::lines(table(&stats, way.is_offline()))
+        out::lines(table(&stats, way.is_offline()));
     }
     Ok(if imbalance(&stats) == 0 { Code::Fine } else { Code::No })
 }

@@ -92,9 +92,9 @@ pub(super) async fn verify(args: &VerifyArgs, json: bool, way: &Way) -> Result<C
     report.ok = report.damages.is_empty() && report.imbalance == 0;
     drop(progress);
     if json {
-        out::json(&report)
+        out::json(&report);
     } else {
-        out::lines(lines(&report))
+        out::lines(lines(&report));
     }
     Ok(if report.ok { Code::Fine } else { Code::No })
 }

@@ -1,5 +1,7 @@
 //! Looks into the queue.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::wire::{Bundle, Counted, Import, Imported, Purge, Record, SignalStats, Stats};
@@ -24,10 +26,17 @@ pub(super) async fn stats(Open(queue): Open, Ask(ask): Ask<Figures>) -> Answer<S
         false => None,
     };
     let snapshot = queue.snapshot();
-    let signal = |signal: Signal| {
-        let index = signal.index();
-        (signal, signal_stats(&snapshot.signals[index], recount.as_ref().map(|counts| &counts[index])))
-    };
+    let mut signals = BTreeMap::new();
+    for signal in Signal::ALL {
+        let (depth, index) = (&snapshot.signals[signal.index()], signal.index());
+        let mut stats = signal_stats(depth, recount.as_ref().map(|counts| &counts[index]));
+        if stats.oldest_ms.is_none() && stats.batches > 0 {
+            // It is looked up now and then, and was not yet.
+            let first = queue.list(Select::all(signal), 1).await?.found;
+            stats.oldest_ms = first.first().map(|entry| entry.received_at_ms);
+        }
+        signals.insert(signal, stats);
+    }
     let (dead_letters, dead_letters_bytes) = snapshot.dead_letters;
     Ok(Json(Stats {
         state: snapshot.state.as_str().to_owned(),
@@ -36,7 +45,7 @@ pub(super) async fn stats(Open(queue): Open, Ask(ask): Ask<Figures>) -> Answer<S
         disk_free_bytes: snapshot.disk_free_bytes,
         dead_letters,
         dead_letters_bytes,
-        signals: Signal::ALL.map(signal).into(),
+        signals,
     }))
 }
 
