@@ -123,11 +123,16 @@ impl Owner {
         self.begin(engine, recovered)
     }
 
-    /// Opens the store and writes to it. On a full volume the ballast makes room for that.
+    /// Opens the store and writes to it. On a full volume the ballast makes room for that; a head that means nothing is made
+    /// anew.
     fn open(&mut self) -> Result<(Arc<dyn Engine>, Recovered), StoreError> {
         match self.try_open() {
             Err(error) if error.is_out_of_space() && self.directory.drop_ballast() => {
                 tracing::warn!(%error, "the volume is full: the ballast file was removed to open the store");
+                self.try_open()
+            }
+            Err(error) if error.is_damaged() => {
+                salvage::request(&self.directory, &error);
                 self.try_open()
             }
             opened => opened,

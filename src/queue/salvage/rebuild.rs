@@ -19,7 +19,7 @@ use super::changes::Change;
 use super::watermark::came;
 use super::{manifest, wal};
 use crate::batch::{Key, Signal};
-use crate::queue::codec::{parked::Parked, record, twin::Twin};
+use crate::queue::codec::{meta, parked::Parked, record, twin::Twin};
 use crate::queue::error::StoreError;
 use crate::queue::intervals::Intervals;
 use crate::queue::ledger::Ledger;
@@ -149,7 +149,9 @@ impl Fill<'_> {
         match change {
             // The first are counted anew, the last is none of the past's business.
             Change::Put(Family::Meta, key, _) if key == keys::DEAD || key == super::reckon::SALVAGED => {}
-            Change::Put(family @ (Family::Meta | Family::Owed), key, value) => self.changes.set(family, key, value),
+            Change::Put(family @ (Family::Meta | Family::Owed), key, value) if means_something(family, key, value) => {
+                self.changes.set(family, key, value);
+            }
             Change::Remove(family @ (Family::Meta | Family::Owed), key) => self.changes.delete(family, key),
             _ => {}
         }
@@ -358,6 +360,16 @@ fn record_key(family: Family, key: &[u8]) -> Option<(Signal, Key)> {
         Family::Records(signal) => Some((signal, Key::decode(key)?)),
         Family::Dead | Family::Parked => keys::parse(key),
         _ => None,
+    }
+}
+
+/// Whether a small value is one that an open can read: it would be refused at each open otherwise.
+fn means_something(family: Family, key: &[u8], value: &[u8]) -> bool {
+    match family {
+        Family::Owed => keys::parse(key).is_some() && Key::decode(value).is_some(),
+        _ if key == keys::RUN => meta::Run::decode(value).is_ok(),
+        _ if key == keys::STORE || key == keys::EPOCH => value.len() == size_of::<u64>(),
+        _ => !Signal::ALL.into_iter().any(|signal| key == keys::books(signal)), // one that reads is taken apart
     }
 }
 

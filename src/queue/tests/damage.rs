@@ -2,14 +2,20 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::support::*;
 use crate::batch::{Key, Signal};
 use crate::queue::codec::{record, twin::Twin};
+use crate::queue::directory::Directory;
+use crate::queue::ledger::DeadReason;
+use crate::queue::memory::Budget;
 use crate::queue::salvage::changes::Change;
 use crate::queue::salvage::wal;
-use crate::queue::store::{Family, keys};
-use crate::queue::{Lane, Queue, Settlement};
+use crate::queue::snapshot::StoreState;
+use crate::queue::store::rocks::Rocks;
+use crate::queue::store::{Changes, Engine, Family, keys};
+use crate::queue::{Lane, Queue, Settlement, Taker, Verdict};
 
 /// A copy of a directory, as a kill would leave it.
 fn copy(from: &Path) -> tempfile::TempDir {
@@ -130,4 +136,100 @@ async fn a_lost_settle_brings_its_batch_back() {
     assert_eq!((books.accepted, books.queued, books.delivered, books.dropped_total()), (11, 11, 0, 0));
     let (_, first) = next(&queue, Signal::Logs, Lane::Backlog).await.unwrap();
     assert_eq!(first, "0");
+}
+
+/// Changes a store that is closed.
+fn meddle(directory: &Path, change: impl FnOnce(&mut dyn Changes)) {
+    let directory = Directory::take(directory).unwrap();
+    let rocks = Rocks::open(directory.store(), &Budget::of(&config(directory.store()))).unwrap();
+    let mut changes = rocks.begin(64);
+    change(changes.as_mut());
+    changes.commit(true).unwrap();
+}
+
+/// A closed queue of thirty batches of logs: the first six owed, the seventh parked.
+async fn of_thirty() -> tempfile::TempDir {
+    let (queue, directory) = queue();
+    for number in 0..30 {
+        queue.append(named(Signal::Logs, &format!("{number:02}"))).await.unwrap();
+    }
+    for number in 0..7 {
+        let (lease, _) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
+        queue.settle(lease, if number < 6 { Settlement::Owed } else { Settlement::Park(suspicion()) });
+    }
+    settled(&queue).await;
+    queue.close().await;
+    directory
+}
+
+fn suspicion() -> Verdict {
+    Verdict {
+        reason: DeadReason::Suspect,
+        target: "hub".to_owned(),
+        status: "HTTP 500".to_owned(),
+        message: String::new(),
+        attempts: 9,
+        first_ms: 1,
+        last_ms: 2,
+    }
+}
+
+/// Everything in a queue of logs, delivered; damage that is met on the way is waited out.
+async fn drained(queue: &Queue) -> Vec<String> {
+    let mut names = Vec::new();
+    until("everything is delivered", || queue.snapshot().state == StoreState::Open).await;
+    let books = || queue.snapshot().signals[Signal::Logs.index()].books;
+    while books().queued > 0 {
+        let lease = match queue.lease(Signal::Logs, Lane::Backlog, Taker::Primary).await {
+            None => queue.lease_parked(Signal::Logs, Taker::Primary).await,
+            lease => lease,
+        };
+        let Some(lease) = lease else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        names.push(name(&lease));
+        queue.settle(lease, delivered());
+        settled(queue).await;
+    }
+    names.sort();
+    names
+}
+
+/// Scenario: one small value of a closed store means nothing, though all its checksums hold: of the index, of what is
+/// parked or owed, of the head. Guarantee: the queue opens, nothing stalls, all batches are delivered, the books balance, and the
+/// next open finds nothing to do.
+#[tokio::test]
+async fn a_value_that_means_nothing_costs_no_batch() {
+    let garbled: [(&str, Family, Vec<u8>); 7] = [
+        ("index entry", Family::Index, keys::of(Signal::Logs, Key::new(20)).as_ref().to_vec()),
+        ("index entry of an owed one", Family::Index, keys::of(Signal::Logs, Key::new(3)).as_ref().to_vec()),
+        ("index entry of a parked one", Family::Index, keys::parked(Signal::Logs, Key::new(7)).as_ref().to_vec()),
+        ("owed interval", Family::Owed, keys::of(Signal::Logs, Key::new(1)).as_ref().to_vec()),
+        ("ledger", Family::Meta, keys::books(Signal::Logs).to_vec()),
+        ("run marker", Family::Meta, keys::RUN.to_vec()),
+        ("epoch", Family::Meta, keys::EPOCH.to_vec()),
+    ];
+    let whole = of_thirty().await;
+    for (what, family, key) in garbled {
+        let directory = copy(whole.path());
+        meddle(directory.path(), |changes| changes.set(family, &key, b"?"));
+        let queue = Queue::open(&config(directory.path())).unwrap();
+        let names = tokio::time::timeout(Duration::from_secs(20), drained(&queue)).await.expect(what);
+        let every: Vec<String> = (0..30).map(|number| format!("{number:02}")).collect();
+        assert_eq!(names, every, "{what}");
+        assert_books(&queue).await;
+        let books = queue.snapshot().signals[Signal::Logs.index()].books;
+        assert_eq!((books.accepted, books.delivered, books.queued), (30, 30, 0), "{what}: {books:?}");
+        assert!(directory.path().join("damaged-1").is_dir(), "{what}");
+        queue.close().await;
+        let queue = Queue::open(&config(directory.path())).unwrap();
+        assert_eq!(
+            (queue.snapshot().signals[Signal::Logs.index()].books, drained(&queue).await.len()),
+            (books, 0),
+            "{what}"
+        );
+        queue.close().await;
+        assert!(!directory.path().join("damaged-2").exists(), "{what}: salvaged once more");
+    }
 }
