@@ -11,8 +11,9 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 /// Its name in the queue's directory.
 const NAME: &str = "ballast";
-/// Of a volume, what is set aside at most: a tenth.
-const OF_VOLUME: u64 = 10;
+/// Of a volume, what is set aside at most: a tenth, and where logs and memtables need more a quarter. Logs are read into
+/// new files at an open, so with less a full volume might not be opened.
+const OF_VOLUME: (u64, u64) = (10, 4);
 /// Set aside beyond logs and memtables when `queue.reserve` says nothing: for what the doors let in, and for a compaction.
 const BEYOND: u64 = (32 << 20) + (128 << 20);
 /// Of a quota, what is set aside at most, unless logs and memtables need more: a quarter.
@@ -78,11 +79,11 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
-    /// As configured; otherwise for logs, memtables and what is on its way to them, less with a small quota. A tenth of the
-    /// volume at most.
+    /// As configured; otherwise for logs, memtables and what is on its way to them, less with a small quota or volume.
     pub(super) fn on(self, volume: u64, quota: u64) -> u64 {
         let derived = (self.store + BEYOND).min((quota / OF_QUOTA).max(self.store));
-        self.configured.unwrap_or(derived).min(volume / OF_VOLUME)
+        let most = (volume / OF_VOLUME.0).max(self.store.min(volume / OF_VOLUME.1));
+        self.configured.unwrap_or(derived).min(most)
     }
 }
 
@@ -119,7 +120,8 @@ mod tests {
     fn the_reserve_fits_the_volume_and_the_quota() {
         let reserve = Reserve { configured: None, store: 192 << 20 };
         let mib = |volume: u64, quota: u64| reserve.on(volume << 20, quota << 20) >> 20;
-        assert_eq!((mib(1 << 20, 2048), mib(1000, 2048), mib(1 << 20, 100)), (352, 100, 192));
+        assert_eq!((mib(1 << 20, 2048), mib(2000, 2048), mib(1 << 20, 100)), (352, 200, 192));
+        assert_eq!((mib(1000, 2048), mib(400, 2048)), (192, 100), "logs and memtables, or a quarter");
         let small = Reserve { configured: None, store: 16 << 20 };
         assert_eq!((small.on(1 << 40, 48 << 20) >> 20, small.on(1 << 40, 200 << 20) >> 20), (16, 50));
         assert_eq!(Reserve { configured: Some(1000), ..reserve }.on(1 << 30, 1 << 20), 1000);
