@@ -86,6 +86,17 @@ impl Gate {
         admitted.map(|slot| Pass { gate: self.clone(), slot, open: true })
     }
 
+    /// Asks for leave to send a suspect; `None` unless the target is wholly well.
+    pub fn admit_alone(self: &Arc<Gate>, now: Instant, signal: Signal) -> Option<Pass> {
+        let slot = self.lock().state.admit_alone(now, signal)?;
+        Some(Pass { gate: self.clone(), slot, open: true })
+    }
+
+    /// Whether probes and traffic have it up.
+    pub fn is_up(&self) -> bool {
+        self.lock().state.standing() == Standing::Up
+    }
+
     /// The signal has nothing to send here any more: whoever waits behind it may go.
     pub fn withdraw(&self, signal: Signal) {
         let mut inner = self.lock();

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::ceiling;
 use super::request::Effect;
+use super::suspects::Past;
 use super::witness::{Fault, Refusal, Ruling, Witness};
-use crate::batch::Key;
+use crate::batch::{Batch, Key};
 use crate::config::{EndpointError, TargetConfig};
-use crate::otlp::answer::Answer;
+use crate::otlp::answer::{Answer, Break};
 use crate::otlp::class::Class;
 use crate::queue::ledger::{DeadReason, DropReason};
 use crate::queue::{Settlement, Verdict};
@@ -42,6 +44,12 @@ pub struct Case<'a> {
     pub sent: Instant,
     /// Whether the breaker was closed then.
     pub breaker_closed: bool,
+    /// Length of its body once inflated.
+    pub len: usize,
+    /// What it could be cut into, if it is too large.
+    pub parts: Option<&'a [Batch]>,
+    /// Whether the target may have had it before the process started, and minds its points coming again.
+    pub repeat: bool,
     /// Whether nothing else of the signal could be sent in its place.
     pub alone: bool,
     /// Whether there is room for another dead letter.
@@ -64,7 +72,8 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    fn new(settlement: Settlement, effect: Effect) -> Judgement {
+    /// This, and nothing beside it.
+    pub fn new(settlement: Settlement, effect: Effect) -> Judgement {
         Judgement { settlement, effect, ask_empty: false, aside: false }
     }
 
@@ -108,7 +117,7 @@ pub fn judge(now: Instant, case: &Case<'_>, answer: &Answer, class: Class, witne
         Class::Ok => taken(case, answer, witness),
         Class::Transient => Judgement::back(Effect::Failure),
         Class::Throttle => Judgement::back(Effect::Throttle),
-        Class::TooLarge => refused(now, case, answer, Fault::TooLarge, witness),
+        Class::TooLarge => too_large(now, case, answer, witness),
         Class::Refused => refused(now, case, answer, Fault::Refused, witness),
         Class::Unlisted => refused(now, case, answer, Fault::Unlisted, witness),
         Class::Endpoint => endpoint(case, answer),
@@ -129,6 +138,19 @@ fn taken(case: &Case<'_>, answer: &Answer, witness: &mut Witness) -> Judgement {
     Judgement::new(settlement, Effect::Success)
 }
 
+/// Cutting loses nothing and needs no witness, down to the size which every target takes that is well. Below it a target that
+/// finds everything too large is the likelier reading, until a witness says otherwise.
+fn too_large(now: Instant, case: &Case<'_>, answer: &Answer, witness: &mut Witness) -> Judgement {
+    let split = case.parts.map(|parts| Judgement::new(Settlement::Split(parts.to_vec()), Effect::Nothing));
+    match split {
+        Some(split) if case.len > ceiling::FLOOR => split,
+        split => {
+            let refused = refused(now, case, answer, Fault::TooLarge, witness);
+            split.filter(|_| matches!(refused.settlement, Settlement::Dead(_))).unwrap_or(refused)
+        }
+    }
+}
+
 fn refused(now: Instant, case: &Case<'_>, answer: &Answer, fault: Fault, witness: &mut Witness) -> Judgement {
     let Case { breaker_closed, alone, room, at_ms, .. } = *case;
     match witness.refused(now, case.key, Refusal { fault, breaker_closed, alone, room, at_ms }) {
@@ -137,7 +159,9 @@ fn refused(now: Instant, case: &Case<'_>, answer: &Answer, fault: Fault, witness
             Judgement { ask_empty: true, ..Judgement::new(Settlement::Return { hold }, Effect::Doubt) }
         }
         Ruling::Condemn { refusals, first_ms } => {
-            let verdict = verdict(case, answer, fault.dead_reason(), refusals, first_ms);
+            let reason =
+                if case.repeat && fault == Fault::Refused { DeadReason::Redelivered } else { fault.dead_reason() };
+            let verdict = verdict(case, answer, reason, refusals, first_ms);
             Judgement::new(Settlement::Dead(verdict), Effect::Nothing)
         }
     }
@@ -153,6 +177,19 @@ fn endpoint(case: &Case<'_>, answer: &Answer) -> Judgement {
         EndpointError::Hold | EndpointError::Dead => Settlement::Return { hold: Duration::ZERO },
     };
     Judgement::new(settlement, Effect::Misconfigured)
+}
+
+/// The story of a batch that failed without a verdict.
+pub fn suspect(case: &Case<'_>, answer: &Answer, past: Past) -> Verdict {
+    verdict(case, answer, DeadReason::Suspect, past.failures, past.first_ms)
+}
+
+/// Whether a failure in passing may lie with the batch: the request went out.
+pub const fn may_blame_batch(answer: &Answer) -> bool {
+    match answer {
+        Answer::Broken { at, .. } => matches!(at, Break::Timeout | Break::Reset),
+        Answer::Accepted { .. } | Answer::Grpc { .. } | Answer::Http { .. } => true,
+    }
 }
 
 fn verdict(case: &Case<'_>, answer: &Answer, reason: DeadReason, attempts: u32, first_ms: u64) -> Verdict {
@@ -188,7 +225,6 @@ fn is_final_by_the_letter(answer: &Answer) -> bool {
 mod tests {
     use super::*;
     use crate::deliver::target_state::tests::config;
-    use crate::otlp::answer::Break;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -211,6 +247,9 @@ mod tests {
                 key: Key::new(seq),
                 items: 10,
                 attempts: 0,
+                len: 100,
+                parts: None,
+                repeat: false,
                 sent: self.now,
                 breaker_closed: true,
                 alone: false,

@@ -12,6 +12,7 @@ use super::chain::{Condition, Move, Partition, Reason};
 use super::detour::Detour;
 use super::gate::{Gate, Pass};
 use super::judge::Role;
+use super::knife::Knife;
 use super::lanes::Charge;
 use super::line_state::State;
 use super::request::{Ask, Wait};
@@ -28,6 +29,9 @@ use crate::units::format_duration;
 /// A lane whose lease came up empty although it had said otherwise is left alone for so long: a disagreement must not spin.
 const DRY_FOR: Duration = Duration::from_millis(20);
 
+/// A parked batch whose try is due while its target is not well waits so long before the next look.
+const ASKED_EVERY: Duration = Duration::from_secs(5);
+
 /// See the module.
 pub struct Line {
     /// Which signal.
@@ -38,12 +42,18 @@ pub struct Line {
     pub queue: Queue,
     /// The targets of the chain, the primary first.
     pub gates: Vec<Arc<Gate>>,
+    /// Cuts what is too large.
+    pub knife: Arc<Knife>,
+    /// Batches below this sequence number were there when the process started.
+    pub started_at: u64,
     /// Wakes this line's loop.
     pub stir: Arc<Stir>,
     /// Sends that repeat what a target may already have.
     pub duplicate_sends: Counter,
     /// Bytes that left the queue through this line, settled for good.
     pub settled_bytes: Counter,
+    /// Batches that were cut into parts.
+    pub splits: Counter,
     failover_after: Duration,
     fallback_takes_backlog: bool,
     timeline: Arc<Timeline>,
@@ -98,7 +108,7 @@ impl Line {
         order: Order,
         configs: (&ChainConfig, &ReplayConfig),
         gates: Vec<Arc<Gate>>,
-        queue: Queue,
+        (queue, knife): (Queue, Arc<Knife>),
         told: (Arc<Stir>, Arc<Timeline>),
     ) -> Line {
         let (config, replay) = configs;
@@ -110,11 +120,14 @@ impl Line {
         Line {
             signal,
             order,
+            started_at: queue.snapshot().signals[signal.index()].books.next_seq,
             queue,
             gates,
+            knife,
             stir: told.0,
             duplicate_sends: Counter::default(),
             settled_bytes: Counter::default(),
+            splits: Counter::default(),
             failover_after: config.failover_after,
             fallback_takes_backlog: config.fallback_takes_backlog,
             timeline: told.1,
@@ -154,6 +167,7 @@ impl Line {
         let mut state = self.lock();
         let state = &mut *state;
         let mut waiting = Waiting { until: state.check_at, data: false };
+        waiting.no_later_than(state.try_parked_at);
         state.asking.fill(false);
         let active = state.chain.active();
         for position in 0..=active {
@@ -291,6 +305,20 @@ impl Line {
         }
     }
 
+    /// A parked batch that may be tried: where.
+    pub fn next_alone(&self, now: Instant) -> Option<(Pass, usize)> {
+        let mut state = self.lock();
+        state.try_parked_at.filter(|at| *at <= now)?;
+        state.try_parked_at = Some(now + ASKED_EVERY);
+        let position = state.chain.active();
+        if self.role(position) == Role::Interim {
+            return None; // a parked batch cannot be owed
+        }
+        let pass = self.gates[position].admit_alone(now, self.signal)?;
+        state.try_parked_at = None;
+        Some((pass, position))
+    }
+
     /// The lane had nothing after all, or, for a trial that needs an owed batch, nothing owed.
     pub fn dry(&self, sortie: &Sortie) {
         let mut state = self.lock();
@@ -344,6 +372,7 @@ impl Line {
                 .collect(),
             replay_bytes_per_second: bytes,
             replay_items_per_second: items,
+            split_batches: self.splits.get(),
         }
     }
 }

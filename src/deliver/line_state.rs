@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::ceiling::Ceiling;
 use super::chain::{Chain, ChainKnobs, TargetKnobs};
 use super::detour::Detour;
 use super::doubt::InDoubt;
@@ -11,6 +12,7 @@ use super::gate::Gate;
 use super::lanes::Lanes;
 use super::meter::Meter;
 use super::request::Effect;
+use super::suspects::{Suspects, TRIED_EVERY};
 use super::witness::Witness;
 use crate::batch::Key;
 use crate::config::{ChainConfig, ReplayConfig};
@@ -26,6 +28,12 @@ pub struct State {
     pub detours: Vec<Detour>,
     /// For each target, what it refused and took.
     pub witnesses: Vec<Witness>,
+    /// For each target, what fails there without a verdict.
+    pub suspects: Vec<Suspects>,
+    /// For each target, how much it takes at once.
+    pub ceilings: Vec<Ceiling>,
+    /// When a parked batch is tried next; `None` while none is parked, as far as one knows, or while one is on its way.
+    pub(super) try_parked_at: Option<Instant>,
     /// For each target, what it may have although it never said so.
     pub in_doubt: Vec<InDoubt>,
     /// For each target, the batch that failed last.
@@ -72,6 +80,9 @@ impl State {
             lanes: Lanes::new(replay.fresh_share),
             detours: gates.iter().map(|_| Detour::None).collect(),
             witnesses: gates.iter().map(|gate| Witness::new(gate.config.refusal_patience)).collect(),
+            suspects: gates.iter().map(|_| Suspects::default()).collect(),
+            ceilings: gates.iter().map(|_| Ceiling::default()).collect(),
+            try_parked_at: Some(now + TRIED_EVERY),
             in_doubt: gates.iter().map(|_| InDoubt::default()).collect(),
             failed_last: vec![None; gates.len()],
             drained: Meter::new(now),
@@ -92,6 +103,8 @@ impl State {
     /// The target at that position took a batch.
     pub fn took(&mut self, now: Instant, position: usize, trial: bool, lease: &Lease) {
         self.failed_last[position] = None;
+        self.suspects[position].taken(lease.id.key);
+        self.ceilings[position].taken(now, lease.batch.inflated_len as usize);
         if trial {
             self.chain.tried(position, true);
             self.stale = true;
@@ -115,6 +128,7 @@ impl State {
     /// The batch is settled for good.
     pub fn forget(&mut self, key: Key) {
         self.witnesses.iter_mut().for_each(|witness| witness.forget(key));
+        self.suspects.iter_mut().for_each(|suspects| suspects.forget(key));
         self.in_doubt.iter_mut().for_each(|doubt| doubt.forget(key));
     }
 }

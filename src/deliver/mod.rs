@@ -5,13 +5,16 @@
 //! | file | what lives there |
 //! |---|---|
 //! | [`step`] | one batch from lease to settlement, and the loop of a signal |
+//! | [`alone`] | one parked batch, now and then |
 //! | [`line`], [`line_state`] | what a signal's loop knows: who gets the next batch, from which lane |
-//! | [`chain`], [`witness`], [`lanes`], [`detour`], [`doubt`], [`judge`] | the pure pieces of a line |
+//! | [`chain`], [`witness`], [`suspects`], [`ceiling`], [`lanes`], [`detour`], [`doubt`], [`judge`] | the pure pieces of a line |
+//! | [`knife`] | cuts what is too large |
 //! | [`gate`] | a target's state behind its lock, told to log and loops |
 //! | [`target_state`], [`request`] | the pure state of a target, joined from [`breaker`], [`backoff`], [`concurrency`], [`health`], [`pace`], [`silence`] |
 //! | [`prober`], [`intake`] | the tasks beside the loops |
 //! | [`snapshot`], [`timeline`], [`counts`], [`meter`] | what it tells of itself |
 
+pub mod alone;
 pub mod backoff;
 pub mod breaker;
 pub mod ceiling;
@@ -25,6 +28,7 @@ pub mod health;
 pub mod intake;
 pub mod jitter;
 pub mod judge;
+pub mod knife;
 pub mod lanes;
 pub mod line;
 pub mod line_state;
@@ -55,6 +59,7 @@ use crate::queue::Queue;
 use crate::target::Target;
 use gate::Gate;
 use jitter::Jitter;
+use knife::Knife;
 use line::Line;
 use stir::Stir;
 use timeline::Timeline;
@@ -93,6 +98,7 @@ impl Deliver {
         mut jitter: Jitter,
     ) -> Deliver {
         let told = (Arc::new(Stir::default()), Arc::new(Timeline::default()));
+        let knife = Arc::new(Knife::default());
         let named = |name: &str| {
             let mut chains = chain.signals.iter();
             chains.any(|chain| chain.primary == name || chain.fallback.iter().any(|fallback| fallback == name))
@@ -109,7 +115,14 @@ impl Deliver {
                 let find = |name: &String| gates.iter().find(|gate| gate.config.name == *name).cloned();
                 let gates = names.filter_map(find).collect();
                 let configs = (chain, replay);
-                Arc::new(Line::new(signal, orders[signal.index()], configs, gates, queue.clone(), told.clone()))
+                Arc::new(Line::new(
+                    signal,
+                    orders[signal.index()],
+                    configs,
+                    gates,
+                    (queue.clone(), knife.clone()),
+                    told.clone(),
+                ))
             })
             .collect();
         let (stop, stopping) = watch::channel(None);

@@ -32,6 +32,8 @@ pub struct Slot {
     pub breaker_closed: bool,
     /// Whether the breaker tries the target out with it.
     pub trial: bool,
+    /// Whether it is for a suspect: outside of every limit, and without a word to the breaker.
+    pub alone: bool,
     /// Whether fresh data may go.
     pub fresh: bool,
     /// Whether backlog may go.

@@ -121,6 +121,8 @@ pub struct ChainView {
     pub replay_bytes_per_second: f64,
     /// Items a second of the same.
     pub replay_items_per_second: f64,
+    /// Batches that were cut into parts, as too large for a target.
+    pub split_batches: u64,
 }
 
 /// Moves between two targets for one reason.

@@ -6,17 +6,20 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use futures_util::future::Either;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::alone;
 use super::detour::{Detour, PASSED_EVERY};
 use super::judge::{self, Case, Judgement, judge};
 use super::line::{Line, Next, Sortie};
 use super::line_state::State;
 use super::request::{Effect, Report};
+use super::suspects::{Suspicion, TRIED_EVERY};
 use super::timeline::now_ms;
-use crate::batch::Key;
+use crate::batch::{Batch, Key};
 use crate::config::Order;
 use crate::otlp::answer::{Answer, Break};
 use crate::otlp::class::{self, Class};
@@ -34,6 +37,11 @@ async fn step(line: &Line, mut away: Away<'_>, mut sortie: Sortie) {
     let Some(lease) = lease(line, &mut sortie).await else {
         return line.dry(&sortie);
     };
+    let Some(lease) = within_limit(line, &sortie, lease).await else { return };
+    if lease.lane == Lane::Backlog {
+        sortie.pass.gate().spend(lease.batch.weight());
+    }
+    line.leased(sortie.position, sortie.charge, &lease);
     let replay = lease.lane == Lane::Backlog || lease.owed;
     let shipment = Shipment { batch: lease.batch.clone(), id: lease.id, replay };
     away.in_doubt = Some(lease.id.key);
@@ -44,7 +52,11 @@ async fn step(line: &Line, mut away: Away<'_>, mut sortie: Sortie) {
         away.in_doubt = None;
     }
     let class = judge::reclassify(&sortie.pass.gate().config, &answer, sortie.pass.classify(&answer));
-    let judgement = judged(line, &sortie, &lease, &answer, class);
+    let parts = match class {
+        Class::TooLarge => parts(line, sortie.position, &lease).await,
+        _ => None,
+    };
+    let judgement = judged(line, &sortie, &lease, (&answer, class), parts.as_deref());
     if judgement.ask_empty {
         ask_empty(line, &sortie, lease.id.key).await;
     }
@@ -97,15 +109,39 @@ async fn lease(line: &Line, sortie: &mut Sortie) -> Option<Lease> {
             }
         }
     }
-    if lease.lane == Lane::Backlog {
-        sortie.pass.gate().spend(lease.batch.weight());
-    }
-    line.leased(sortie.position, sortie.charge, &lease);
     Some(lease)
 }
 
+/// Cuts a batch that is larger than what the target is known to take; its parts are sent in its place.
+async fn within_limit(line: &Line, sortie: &Sortie, lease: Lease) -> Option<Lease> {
+    let len = lease.batch.inflated_len as usize;
+    let Some(limit) = line.lock().ceilings[sortie.position].cut(Instant::now(), len) else {
+        return Some(lease);
+    };
+    let Some(parts) = line.knife.cut(&lease.batch, limit, lease.room_for_parts()).await else {
+        return Some(lease);
+    };
+    line.lock().lanes.correct(sortie.charge, 0);
+    settle(line, sortie.position, lease, Judgement::new(Settlement::Split(parts), Effect::Nothing));
+    None
+}
+
+/// What a batch that was refused as too large can be cut into.
+async fn parts(line: &Line, position: usize, lease: &Lease) -> Option<Vec<Batch>> {
+    let limit = line.lock().ceilings[position].refused(Instant::now(), lease.batch.inflated_len as usize);
+    // What is refused below the lowest limit is halved.
+    let limit = limit.min(lease.batch.inflated_len as usize / 2);
+    line.knife.cut(&lease.batch, limit, lease.room_for_parts()).await
+}
+
 /// What the answer means, with what the line knows of this batch and of others.
-fn judged(line: &Line, sortie: &Sortie, lease: &Lease, answer: &Answer, class: Class) -> Judgement {
+fn judged(
+    line: &Line,
+    sortie: &Sortie,
+    lease: &Lease,
+    (answer, class): (&Answer, Class),
+    parts: Option<&[Batch]>,
+) -> Judgement {
     let slot = sortie.pass.slot();
     let blamed = !matches!(class, Class::Ok | Class::Transient | Class::Throttle);
     let case = Case {
@@ -114,17 +150,32 @@ fn judged(line: &Line, sortie: &Sortie, lease: &Lease, answer: &Answer, class: C
         key: lease.id.key,
         items: lease.batch.items,
         attempts: lease.attempts,
+        len: lease.batch.inflated_len as usize,
+        parts,
+        repeat: line.order == Order::Fifo && lease.id.key.seq < line.started_at,
         sent: slot.sent,
         breaker_closed: slot.breaker_closed,
         alone: blamed && line.nothing_else(sortie.position),
         room: blamed && !line.queue.dead_letters_full(),
-        at_ms: if blamed { now_ms() } else { 0 },
+        at_ms: if class == Class::Ok { 0 } else { now_ms() },
     };
     let now = Instant::now();
     let mut state = line.lock();
     let state = &mut *state;
-    let judgement = judge(now, &case, answer, class, &mut state.witnesses[sortie.position]);
-    let judgement = in_order(line, state, sortie, &case, judgement);
+    let mut judgement = judge(now, &case, answer, class, &mut state.witnesses[sortie.position]);
+    if judgement.effect == Effect::Failure && judge::may_blame_batch(answer) {
+        match state.suspects[sortie.position].failed(case.key, case.at_ms) {
+            Suspicion::Hold(hold) if line.order == Order::FreshFirst => {
+                judgement.settlement = Settlement::Return { hold };
+            }
+            Suspicion::Hold(_) => {}
+            Suspicion::Park(past) | Suspicion::Convict(past) => {
+                judgement.settlement = Settlement::Park(judge::suspect(&case, answer, past));
+                state.try_parked_at.get_or_insert(now + TRIED_EVERY);
+            }
+        }
+    }
+    let judgement = in_order(line, state, sortie, &case, answer, judgement);
     match judgement.effect {
         Effect::Success => {
             let rejected = judge::rejected(answer, case.items);
@@ -140,13 +191,33 @@ fn judged(line: &Line, sortie: &Sortie, lease: &Lease, answer: &Answer, class: C
 
 /// With `order: fifo` a refused batch stays at the head; after some refusals one other is let past it, to find out who is at fault.
 /// Where the fallback will take it for good, the fallback settles that.
-fn in_order(line: &Line, state: &State, sortie: &Sortie, case: &Case<'_>, judgement: Judgement) -> Judgement {
-    if line.order == Order::FreshFirst || judgement.effect != Effect::Doubt || case.alone {
+///
+/// The same is done for one that hangs or breaks the connection, if the target's probes find it up all the while.
+fn in_order(
+    line: &Line,
+    state: &State,
+    sortie: &Sortie,
+    case: &Case<'_>,
+    answer: &Answer,
+    judgement: Judgement,
+) -> Judgement {
+    let returned = matches!(judgement.settlement, Settlement::Return { .. });
+    if line.order == Order::FreshFirst || !returned || line.nothing_else(sortie.position) {
         return judgement;
     }
-    let refusals = state.witnesses[sortie.position].refusals(case.key);
+    let slot = sortie.pass.slot();
+    let turn = match (judgement.effect, answer) {
+        (Effect::Doubt, _) => {
+            let refusals = state.witnesses[sortie.position].refusals(case.key);
+            refusals > 0 && (refusals.is_multiple_of(PASSED_EVERY) || slot.trial)
+        }
+        (Effect::Failure, Answer::Broken { at: Break::Timeout | Break::Reset, .. }) => {
+            let failures = state.suspects[sortie.position].failures(case.key);
+            (failures > 1 || slot.trial) && sortie.pass.gate().is_up()
+        }
+        _ => return judgement,
+    };
     let stays = !sortie.trial || sortie.owed_only;
-    let turn = refusals > 0 && (refusals.is_multiple_of(PASSED_EVERY) || sortie.pass.slot().trial);
     judgement.at_the_head(stays && turn && !state.detours[sortie.position].is_some())
 }
 
@@ -159,11 +230,19 @@ async fn ask_empty(line: &Line, sortie: &Sortie, key: Key) {
 }
 
 fn settle(line: &Line, position: usize, lease: Lease, judgement: Judgement) {
-    let final_for_all = !matches!(judgement.settlement, Settlement::Return { .. } | Settlement::Owed);
-    line.lock().owes |= judgement.settlement == Settlement::Owed;
-    if final_for_all {
-        line.settled_bytes.add(lease.batch.weight() as u64);
-        line.lock().forget(lease.id.key);
+    match &judgement.settlement {
+        Settlement::Return { .. } | Settlement::Park(_) => {}
+        Settlement::Owed => line.lock().owes = true,
+        Settlement::Split(parts) => {
+            line.splits.add(1);
+            let (signal, batch, bytes) = (line.signal, lease.id.key, lease.batch.inflated_len);
+            tracing::info!(%signal, %batch, bytes, parts = parts.len(), "too large for its target: cut");
+            line.lock().forget(lease.id.key);
+        }
+        Settlement::Delivered { .. } | Settlement::Dead(_) | Settlement::Dropped(_) => {
+            line.settled_bytes.add(lease.batch.weight() as u64);
+            line.lock().forget(lease.id.key);
+        }
     }
     if judgement.aside {
         line.lock().detours[position] = Detour::Aside(lease);
@@ -184,8 +263,11 @@ pub async fn run(line: Arc<Line>, mut stop: Stop) {
             if line.decide(now, flights.len()) {
                 flights.clear();
             }
+            if let Some((pass, position)) = line.next_alone(now) {
+                flights.push(Either::Right(alone::alone(line, pass, position)));
+            }
             match line.next(now) {
-                Next::Go(sortie) => flights.push(step(line, Away::new(line, &sortie), *sortie)),
+                Next::Go(sortie) => flights.push(Either::Left(step(line, Away::new(line, &sortie), *sortie))),
                 Next::Wait { until, data } => break (until, data),
             }
             // Lets it take its lease, so that the next look at the queue no longer sees that batch.

@@ -16,6 +16,11 @@ const TO_PARK: u32 = 3;
 /// Failures alone, while nothing else failed and something was taken, that make an end of it.
 const TO_CONVICT: u32 = 3;
 
+/// The first hold of a batch that failed so, doubled up to the longest: others go first and show whether it is the batch. A target
+/// that failed gets one request at a time, and would get this one again and again.
+const FIRST_HOLD: Duration = Duration::from_secs(1);
+const LONGEST_HOLD: Duration = Duration::from_secs(4);
+
 /// Between two tries of parked batches of one signal.
 pub const TRIED_EVERY: Duration = Duration::from_secs(60);
 
@@ -25,8 +30,8 @@ const REMEMBERED: usize = 1024;
 /// What becomes of a batch that failed without a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Suspicion {
-    /// It stays where it is.
-    None,
+    /// It stays in line, and is left alone for this time where others may pass it.
+    Hold(Duration),
     /// Out of the line.
     Park(Past),
     /// It is at fault: to be cut and its parts tried, or dead.
@@ -93,7 +98,7 @@ impl Suspects {
         (record.taken, record.failed) = (taken, failed);
         let past = record.past;
         if record.counted < TO_PARK {
-            return Suspicion::None;
+            return Suspicion::Hold(FIRST_HOLD.saturating_mul(1 << (past.failures - 1).min(8)).min(LONGEST_HOLD));
         }
         self.records.remove(&key);
         Suspicion::Park(past)
@@ -110,7 +115,7 @@ impl Suspects {
             record.counted = 1; // the target has trouble of its own
         }
         (record.taken, record.failed) = (taken, failed);
-        if record.counted < TO_CONVICT { Suspicion::None } else { Suspicion::Convict(record.past) }
+        if record.counted < TO_CONVICT { Suspicion::Hold(Duration::ZERO) } else { Suspicion::Convict(record.past) }
     }
 
     fn record(&mut self, key: Key, at_ms: u64, alone: bool) -> &mut Record {
@@ -135,10 +140,11 @@ mod tests {
     use super::*;
 
     const BAD: Key = Key::new(1);
+    const HELD: Suspicion = Suspicion::Hold(Duration::ZERO);
 
     /// Fails `times` alone, with `between` before each.
     fn alone(suspects: &mut Suspects, times: u32, between: impl Fn(&mut Suspects)) -> Suspicion {
-        let mut last = Suspicion::None;
+        let mut last = HELD;
         for _ in 0..times {
             between(suspects);
             last = suspects.failed_alone(BAD, 9);
@@ -151,13 +157,13 @@ mod tests {
     #[test]
     fn a_batch_that_always_fails_is_parked_and_convicted() {
         let mut suspects = Suspects::default();
-        for _ in 0..2 {
-            assert_eq!(suspects.failed(BAD, 5), Suspicion::None);
+        for seconds in [1, 2] {
+            assert_eq!(suspects.failed(BAD, 5), Suspicion::Hold(Duration::from_secs(seconds)));
             suspects.taken(Key::new(2));
         }
         assert_eq!(suspects.failed(BAD, 6), Suspicion::Park(Past { failures: 3, first_ms: 5 }));
         let taken = |suspects: &mut Suspects| suspects.taken(Key::new(3));
-        assert_eq!(alone(&mut suspects, 2, taken), Suspicion::None);
+        assert_eq!(alone(&mut suspects, 2, taken), HELD);
         assert_eq!(alone(&mut suspects, 1, taken), Suspicion::Convict(Past { failures: 3, first_ms: 9 }));
     }
 
@@ -169,7 +175,7 @@ mod tests {
         suspects.taken(Key::new(7));
         for _ in 0..10 {
             for seq in 1..2000 {
-                assert_eq!(suspects.failed(Key::new(seq), 5), Suspicion::None);
+                assert!(matches!(suspects.failed(Key::new(seq), 5), Suspicion::Hold(hold) if hold <= LONGEST_HOLD));
             }
         }
         assert_eq!(suspects.records.len(), REMEMBERED);
@@ -187,8 +193,8 @@ mod tests {
             suspects.taken(Key::new(3));
             suspects.failed(Key::new(4), 5);
         };
-        assert_eq!(alone(&mut suspects, 50, half), Suspicion::None);
-        assert_eq!(alone(&mut suspects, 50, |_| {}), Suspicion::None);
+        assert_eq!(alone(&mut suspects, 50, half), HELD);
+        assert_eq!(alone(&mut suspects, 50, |_| {}), HELD);
     }
 
     proptest! {

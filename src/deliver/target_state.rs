@@ -40,6 +40,8 @@ pub struct TargetState {
     signals: [PerSignal; 3],
     probe_failing: Option<Instant>,
     in_flight: usize,
+    /// Suspects on their way, which no limit counts.
+    alone: usize,
     /// After a failure one request at a time goes, until one succeeds.
     failing: bool,
     streak: u64,
@@ -95,6 +97,7 @@ impl TargetState {
             signals,
             probe_failing: None,
             in_flight: 0,
+            alone: 0,
             failing: false,
             streak: 0,
             retry_at: None,
@@ -137,10 +140,33 @@ impl TargetState {
             sent: now,
             breaker_closed: !permit.trial,
             trial: permit.trial,
+            alone: false,
             fresh: ask.fresh,
             backlog: backlog == Ok(true),
             permit,
             crowd: self.in_flight,
+            streak: self.streak,
+        })
+    }
+
+    /// Asks for leave to send a suspect, which takes nobody's place; `None` unless the target is wholly well.
+    pub fn admit_alone(&mut self, now: Instant, signal: Signal) -> Option<Slot> {
+        let waits = [self.not_before, self.retry_at].into_iter().flatten().any(|at| at > now);
+        if self.breaker.state(now) != BreakerState::Closed || waits || self.signals[signal.index()].wrong.is_some() {
+            return None;
+        }
+        let permit = self.breaker.admit(now)?;
+        self.alone += 1;
+        Some(Slot {
+            signal,
+            sent: now,
+            breaker_closed: true,
+            trial: false,
+            alone: true,
+            fresh: false,
+            backlog: true,
+            permit,
+            crowd: self.in_flight + 1,
             streak: self.streak,
         })
     }
@@ -215,6 +241,10 @@ impl TargetState {
 
     /// Takes a slot back that was not used, or whose request was given up.
     pub fn cancel(&mut self, now: Instant, slot: &Slot) {
+        if slot.alone {
+            self.alone -= 1;
+            return;
+        }
         self.breaker.cancel(slot.permit);
         self.leave(now, slot, Ended::Neither);
     }
@@ -226,6 +256,13 @@ impl TargetState {
 
     /// Takes a slot back with what came of it.
     pub fn report(&mut self, now: Instant, slot: &Slot, report: Report) {
+        if let Some(delay) = report.delay {
+            self.not_before = self.not_before.max(Some(now + delay));
+        }
+        if slot.alone {
+            self.alone -= 1;
+            return;
+        }
         let crowd = self.crowd(slot);
         let (outcome, ended) = match report.effect {
             Effect::Success => (Outcome::Success, Ended::Success),
@@ -235,9 +272,6 @@ impl TargetState {
         };
         self.breaker.report(now, slot.permit, outcome);
         self.leave(now, slot, ended);
-        if let Some(delay) = report.delay {
-            self.not_before = self.not_before.max(Some(now + delay));
-        }
         let signal = &mut self.signals[slot.signal.index()];
         match report.effect {
             Effect::Success => {
@@ -394,7 +428,7 @@ impl TargetState {
 
     /// Requests in flight.
     pub fn in_flight(&self) -> usize {
-        self.in_flight
+        self.in_flight + self.alone
     }
 
     /// Most requests in flight at the moment.

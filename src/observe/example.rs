@@ -95,6 +95,7 @@ pub(super) fn chain(targets: &[&str]) -> ChainView {
         failovers: Vec::new(),
         replay_bytes_per_second: 0.0,
         replay_items_per_second: 0.0,
+        split_batches: 0,
     }
 }
 

@@ -7,6 +7,7 @@
 mod both_targets_dead;
 mod bytes_unchanged;
 mod demo;
+mod hangs_on_one;
 mod hub_killed;
 mod kill_nine;
 mod refuses_to_start;
@@ -15,6 +16,7 @@ mod starts_alone;
 mod stop_is_bounded;
 #[path = "../support/mod.rs"]
 mod support;
+mod too_large;
 
 /// A chain of hub and fallback with patience short enough for a test.
 fn chain(protocol: &str, hub: &str, fallback: &str, replay_to_primary: bool) -> String {

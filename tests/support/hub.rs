@@ -45,6 +45,11 @@ struct State {
     /// Distinct items in the order of their first arrival.
     order: Vec<(Signal, u64, bool)>,
     refused: u64,
+    /// Most bytes of a request once inflated.
+    takes: Option<usize>,
+    /// Requests with this item get no answer.
+    hangs_on: Option<(Signal, u64)>,
+    hung: u64,
 }
 
 impl Hub {
@@ -70,6 +75,21 @@ impl Hub {
     /// Keeps no requests from now on: [`plain`](Hub::plain) tells of none.
     pub(crate) fn forget(&self) {
         self.state.lock().unwrap().forgets = true;
+    }
+
+    /// Refuses requests of more bytes from now on, as a collector does: 400 over HTTP, RESOURCE_EXHAUSTED over gRPC.
+    pub(crate) fn takes_at_most(&self, bytes: usize) {
+        self.state.lock().unwrap().takes = Some(bytes);
+    }
+
+    /// Never answers a request that has this item.
+    pub(crate) fn hangs_on(&self, signal: Signal, id: u64) {
+        self.state.lock().unwrap().hangs_on = Some((signal, id));
+    }
+
+    /// Requests that got no answer.
+    pub(crate) fn hung(&self) -> u64 {
+        self.state.lock().unwrap().hung
     }
 
     /// Closes the port and cuts the connections.
@@ -155,9 +175,8 @@ async fn export(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Answere
             head.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         return Ok(if known { grpc_answer(12) } else { http_answer(StatusCode::NOT_FOUND) });
     };
-    let mut state = state.lock().unwrap();
-    if let Mood::Refuse(status, code) = state.mood {
-        state.refused += 1;
+    if let Mood::Refuse(status, code) = state.lock().unwrap().mood {
+        state.lock().unwrap().refused += 1;
         return Ok(if grpc.is_some() { grpc_answer(code) } else { http_answer(StatusCode::from_u16(status).unwrap()) });
     }
     let (compressed, body) = if grpc.is_some() {
@@ -168,7 +187,18 @@ async fn export(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Answere
     let encoding = if compressed { Encoding::Gzip } else { Encoding::Identity };
     let plain = Inflater::new().inflate(encoding, body, 64 << 20).unwrap().bytes.to_vec();
     let replay = head.headers.contains_key("spillway-replay");
-    for id in items::ids(signal, &plain) {
+    let ids = items::ids(signal, &plain);
+    let hangs_on = state.lock().unwrap().hangs_on;
+    if hangs_on.is_some_and(|(hangs, id)| hangs == signal && ids.contains(&id)) {
+        state.lock().unwrap().hung += 1;
+        std::future::pending::<()>().await;
+    }
+    let mut state = state.lock().unwrap();
+    if state.takes.is_some_and(|most| plain.len() > most) {
+        state.refused += 1;
+        return Ok(if grpc.is_some() { grpc_too_large(plain.len()) } else { http_too_large() });
+    }
+    for id in ids {
         let copies = state.copies.entry(signal).or_default().entry(id).or_default();
         *copies += 1;
         if *copies == 1 {
@@ -179,6 +209,23 @@ async fn export(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Answere
         state.plain.push((signal, plain));
     }
     Ok(if grpc.is_some() { grpc_answer(0) } else { http_answer(StatusCode::OK) })
+}
+
+/// In the words of a collector's receivers.
+fn http_too_large() -> Response<BoxBody<Bytes, Infallible>> {
+    let mut response = http_answer(StatusCode::BAD_REQUEST);
+    *response.body_mut() = Full::from("http: request body too large").boxed();
+    response
+}
+
+fn grpc_too_large(len: usize) -> Response<BoxBody<Bytes, Infallible>> {
+    let mut response = http_answer(StatusCode::OK);
+    let message = format!("grpc: received message after decompression larger than max {len}");
+    let headers = response.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from_static("8"));
+    headers.insert("grpc-message", HeaderValue::try_from(message).unwrap());
+    response
 }
 
 fn http_answer(status: StatusCode) -> Response<BoxBody<Bytes, Infallible>> {

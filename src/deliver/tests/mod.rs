@@ -6,5 +6,8 @@ mod load;
 mod order;
 mod partition;
 mod refusals;
+mod requests;
 pub(super) mod scripted;
+mod sizes;
 mod stage;
+mod suspects;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::batch::Signal;
+use crate::batch::{Batch, Signal};
 use crate::otlp::answer::{Answer, Break};
 use crate::target::{Health, Sending, Shipment, Target};
 
@@ -27,6 +27,8 @@ pub(super) struct Arrival {
     pub(super) number: u64,
     pub(super) replay: bool,
     pub(super) accepted: bool,
+    /// Length of the body, uncompressed.
+    pub(super) len: usize,
 }
 
 pub(in crate::deliver) struct Scripted {
@@ -36,6 +38,10 @@ pub(in crate::deliver) struct Scripted {
     empty: Mutex<Answer>,
     latency: Mutex<Duration>,
     arrivals: Mutex<Vec<Arrival>>,
+    /// What it took.
+    batches: Mutex<Vec<Batch>>,
+    /// Uncompressed bodies larger than this are answered with 413.
+    takes: AtomicUsize,
     inside: AtomicUsize,
     most: AtomicUsize,
     pub(super) probes: AtomicUsize,
@@ -52,6 +58,8 @@ impl Scripted {
             empty: Mutex::new(Answer::accepted()),
             latency: Mutex::new(Duration::from_millis(1)),
             arrivals: Mutex::default(),
+            batches: Mutex::default(),
+            takes: AtomicUsize::new(usize::MAX),
             inside: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             probes: AtomicUsize::new(0),
@@ -92,6 +100,16 @@ impl Scripted {
     /// Batches that came in, in order.
     pub(super) fn arrivals(&self, signal: Signal) -> Vec<Arrival> {
         lock(&self.arrivals).iter().filter(|arrival| arrival.signal == signal).copied().collect()
+    }
+
+    /// Batches of that signal that were taken, in order.
+    pub(super) fn batches(&self, signal: Signal) -> Vec<Batch> {
+        lock(&self.batches).iter().filter(|batch| batch.signal == signal).cloned().collect()
+    }
+
+    /// Refuses uncompressed bodies of more bytes from now on.
+    pub(super) fn takes_at_most(&self, bytes: usize) {
+        self.takes.store(bytes, SeqCst);
     }
 
     /// Numbers of the batches that were taken, in order.
@@ -137,10 +155,17 @@ impl Target for Scripted {
             let _inside = Inside(self);
             self.most.fetch_max(now_inside, SeqCst);
             let number = u64::from_be_bytes(shipment.batch.body[..8].try_into().unwrap());
-            let reply = lock(&self.script)(number);
+            let len = shipment.batch.inflated_len as usize;
+            let reply = match len > self.takes.load(SeqCst) {
+                true => Reply::Say(http(413)),
+                false => lock(&self.script)(number),
+            };
             let accepted = matches!(&reply, Reply::Say(Answer::Accepted { .. }));
             let (signal, replay) = (shipment.batch.signal, shipment.replay);
-            lock(&self.arrivals).push(Arrival { at: Instant::now(), signal, number, replay, accepted });
+            lock(&self.arrivals).push(Arrival { at: Instant::now(), signal, number, replay, accepted, len });
+            if accepted {
+                lock(&self.batches).push(shipment.batch.clone());
+            }
             let latency = *lock(&self.latency);
             sleep(latency).await;
             match reply {

@@ -42,6 +42,12 @@ static DUPLICATE_SENDS: Family = Family::counter(
     "Requests sent again to a target that may have them already: its answer was lost.",
 );
 
+static SPLITS: Family = Family::counter(
+    "spillway_split_batches_total",
+    &["signal"],
+    "Requests that were cut into parts, since a target does not take as much at once.",
+);
+
 pub(super) static FAMILIES: &[&Family] = &[
     &DELIVERED,
     &REDELIVERED,
@@ -52,6 +58,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &RETRY_DELAY,
     &REJECTED,
     &DUPLICATE_SENDS,
+    &SPLITS,
 ];
 
 /// Writes what delivery counted for each target.
@@ -74,4 +81,7 @@ pub(super) fn fill(page: &mut Page, deliver: &Snapshot) {
         page.number(&RETRY_DELAY, &[name], target.retry_delay.as_secs_f64());
     }
     page.count(&DUPLICATE_SENDS, &[], deliver.duplicate_sends);
+    for (signal, chain) in Signal::ALL.into_iter().zip(&deliver.chains) {
+        page.count(&SPLITS, &[signal.as_str()], chain.split_batches);
+    }
 }

@@ -1,0 +1,72 @@
+//! Real export requests, for tests that cut and join them.
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric};
+use prost::Message;
+
+use crate::batch::{Batch, Encoding, Signal};
+use crate::otlp::inflate::{Deflater, Inflater};
+
+/// A request of logs or metrics with items of so many bytes each (a little more in fact), numbered from `first` on.
+pub(super) fn request(signal: Signal, encoding: Encoding, first: u64, sizes: &[usize]) -> Batch {
+    let numbered = sizes.iter().zip(first..);
+    let plain = match signal {
+        Signal::Logs => {
+            let record = |(size, number): (&usize, u64)| LogRecord {
+                time_unix_nano: number,
+                severity_text: "x".repeat(*size),
+                ..LogRecord::default()
+            };
+            let scope = ScopeLogs { log_records: numbered.map(record).collect(), ..ScopeLogs::default() };
+            let resource = ResourceLogs { scope_logs: vec![scope], ..ResourceLogs::default() };
+            ExportLogsServiceRequest { resource_logs: vec![resource] }.encode_to_vec()
+        }
+        _ => {
+            let point = |(size, number): (&usize, u64)| {
+                let point = NumberDataPoint { time_unix_nano: number, ..NumberDataPoint::default() };
+                let data = Some(metric::Data::Gauge(Gauge { data_points: vec![point] }));
+                Metric { description: "x".repeat(*size), data, ..Metric::default() }
+            };
+            let scope = ScopeMetrics { metrics: numbered.map(point).collect(), ..ScopeMetrics::default() };
+            let resource = ResourceMetrics { scope_metrics: vec![scope], ..ResourceMetrics::default() };
+            ExportMetricsServiceRequest { resource_metrics: vec![resource] }.encode_to_vec()
+        }
+    };
+    Batch {
+        signal,
+        encoding,
+        items: sizes.len() as u32,
+        inflated_len: plain.len() as u32,
+        received_at_ms: 1,
+        headers: [].into(),
+        body: match encoding {
+            Encoding::Identity => plain.into(),
+            Encoding::Gzip => Deflater::new().gzip(&plain).into(),
+        },
+    }
+}
+
+/// The numbers of a request's items, in order.
+pub(super) fn numbers(batch: &Batch) -> Vec<u64> {
+    let mut inflater = Inflater::new();
+    let plain = inflater.inflate(batch.encoding, &batch.body, batch.inflated_len as usize).unwrap().bytes;
+    match batch.signal {
+        Signal::Logs => {
+            let request = ExportLogsServiceRequest::decode(plain).unwrap();
+            let scopes = request.resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
+            scopes.flat_map(|scope| scope.log_records).map(|record| record.time_unix_nano).collect()
+        }
+        _ => {
+            let request = ExportMetricsServiceRequest::decode(plain).unwrap();
+            let scopes = request.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
+            let metrics = scopes.flat_map(|scope| scope.metrics);
+            let points = metrics.flat_map(|metric| match metric.data {
+                Some(metric::Data::Gauge(gauge)) => gauge.data_points,
+                _ => Vec::new(),
+            });
+            points.map(|point| point.time_unix_nano).collect()
+        }
+    }
+}
