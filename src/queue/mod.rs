@@ -97,8 +97,12 @@ use crate::config::QueueConfig;
 /// After a failed read of one batch it is left alone for this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// A cheap handle on the queue. The queue closes by itself, without waiting, when its last handle is dropped; to know when
-/// it is closed, call [`Queue::close`].
+/// The last handle that is dropped without [`Queue::close`] waits so long: RocksDB's threads must not outlive the process's
+/// exit handlers, or they abort it.
+const DROPPED_WITHIN: Duration = Duration::from_secs(2);
+
+/// A cheap handle on the queue. The queue closes by itself when its last handle is dropped; to know when it is closed, call
+/// [`Queue::close`].
 #[derive(Debug, Clone)]
 pub struct Queue {
     shared: Arc<Shared>,
@@ -113,7 +117,14 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        if self.shared.is_closing() {
+            return; // somebody waited for it, and may have given up
+        }
         self.shared.close();
+        let since = std::time::Instant::now();
+        while self.closed.has_changed().is_ok_and(|closed| !closed) && since.elapsed() < DROPPED_WITHIN {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
