@@ -3,10 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 #![allow(dead_code, reason = "the support is shared with other suites, which use more of it")]
 
+mod confirmation;
+mod dead_letters;
+mod drain;
 mod export_and_replay;
+mod interrupted_replay;
 mod looks;
+#[path = "../support/sink.rs"]
+mod sink;
+#[path = "../support/skip.rs"]
+mod skip;
+mod store;
 #[path = "../support/mod.rs"]
 mod support;
+mod wrong_input;
 
 use std::io::Write;
 use std::path::Path;

@@ -107,7 +107,8 @@ async fn file(args: &ReplayArgs, path: &Path, way: &Way) -> Result<Report, Failu
     let (input, token, length): (Box<dyn Read>, _, _) = match path.to_str() {
         Some("-") => (Box::new(io::stdin()), None, 0),
         _ => {
-            let mut file = File::open(path).map_err(unreadable)?;
+            let not_there = |error| Failure { code: Code::Usage, ..unreadable(error) };
+            let mut file = File::open(path).map_err(not_there)?;
             let (token, length) = known_as(&mut file).map_err(unreadable)?;
             (Box::new(file.take(length)), Some(token), length)
         }
