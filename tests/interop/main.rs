@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod both_hubs_dead;
+mod export_read_back;
 mod file_read_back;
 #[allow(dead_code, reason = "shared with the tests of the gateway, which use the rest")]
 #[path = "../support/gateway.rs"]
