@@ -13,6 +13,7 @@ mod kills;
 mod queues;
 #[path = "../support/skip.rs"]
 mod skip;
+mod small_memory;
 mod space_back;
 #[path = "../support/mod.rs"]
 mod support;

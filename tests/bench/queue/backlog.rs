@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use spillway::batch::Signal;
 use spillway::queue::{Lane, Queue};
 
 use crate::usage::{Curve, Usage};
@@ -19,17 +20,17 @@ pub(crate) async fn run(place: &Path, backlog: u64) {
     let (queue, folder) = open(place);
     let store = folder.path().join("store");
     let curve = Curve::begin();
-    let (queue, added) = grow(queue, backlog).await;
+    let queue = grow(queue, backlog).await;
     println!("  resident MiB while it grew: {}", line(&curve.take(40)));
     let queue = restart(queue, place, folder.path()).await;
     curve.take(1);
-    drain(&queue, &store, backlog + added).await;
+    drain(&queue, &store).await;
     println!("  resident MiB while it drained: {}", line(&curve.take(40)));
     queue.close().await;
 }
 
-/// P6 and P9: what traffic costs beside a backlog of 0, 1, 10 … GiB. The queue, and bytes that were left in it by the traffic.
-async fn grow(queue: Queue, backlog: u64) -> (Queue, u64) {
+/// P6 and P9: what traffic costs beside a backlog of 0, 1, 10 … GiB.
+async fn grow(queue: Queue, backlog: u64) -> Queue {
     println!("a backlog of {:.1} GiB, and traffic beside it that is settled at once", backlog as f64 / GIB as f64);
     let depths = [0, 1, 10, 20].map(|gib| gib * GIB).into_iter().filter(|depth| *depth < backlog).chain([backlog]);
     let (mut depth, mut first) = (0, 0.0);
@@ -57,8 +58,7 @@ async fn grow(queue: Queue, backlog: u64) -> (Queue, u64) {
         first = if first == 0.0 { cost } else { first };
         println!("  beside {:>5.1} GiB: {cost:.2} CPU s a GB, {:.2} times", depth as f64 / GIB as f64, cost / first);
     }
-    let queued = queue.snapshot().signals.iter().map(|depth| depth.books.queued_bytes).sum::<u64>();
-    (queue, queued.saturating_sub(backlog))
+    queue
 }
 
 /// P8: opening again, beside opening an empty queue whose logs are as full.
@@ -83,9 +83,10 @@ async fn restart(queue: Queue, place: &Path, folder: &Path) -> Queue {
 }
 
 /// P5, and space: everything drained from a cold disk.
-async fn drain(queue: &Queue, store: &Path, bytes: u64) {
+async fn drain(queue: &Queue, store: &Path) {
     disk::forget(store);
-    let count = bytes / REQUEST as u64;
+    let books = queue.snapshot().signals[Signal::Logs.index()].books;
+    let (count, bytes) = (books.queued_batches, books.queued_bytes);
     let (mut tenth, mut worst, mut place) = (1, 0.0_f64, 0);
     let before = Usage::now();
     let begun = Instant::now();

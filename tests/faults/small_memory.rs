@@ -1,0 +1,155 @@
+//! Scenario: a pod with a limit of 256 MiB, its hub away, and clients that send far more than it takes. It is killed on top of a
+//! backlog of 1 GiB (10 GiB in a release run), opens again under the same limit, is killed once more, and drains while the clients
+//! go on.
+//! Guarantee: the kernel never ends it for memory, the books balance after each start, and all that was acknowledged arrives.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use spillway::batch::{Encoding, Signal};
+use spillway::otlp::answer::Answer;
+use tokio::task::JoinHandle;
+
+use crate::support::client::{Client, Transport};
+use crate::support::gateway::{Gateway, Home};
+use crate::support::hub::Hub;
+use crate::support::items;
+use crate::support::wait::{seconds, until};
+use crate::{count, skip, to};
+
+const MIB: u64 = 1 << 20;
+const LIMIT: u64 = 256 * MIB;
+/// Of one request. So many clients have four times of what the doors take in flight.
+const REQUEST: usize = 512 << 10;
+const CLIENTS: usize = 128;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_pod_lives_through_an_outage() {
+    let Some(pod) = Pod::new() else {
+        return skip::aloud("a pod with little memory: needs root and cgroup v1's memory controller");
+    };
+    let backlog = count(1, 10) as u64 * 1024 * MIB;
+    let mut hub = Hub::start().await;
+    hub.forget();
+    let config = format!("{}\nreplay: {{rate: 10GiB}}", to(&hub.url()));
+    hub.take_away().await;
+    let mut home = Home::new();
+    home.queue = format!("max_size: {}", 2 * backlog);
+    home.wrapper = pod.wrapper();
+    let mut gateway = home.start(&config);
+    let load = Load::start(&gateway);
+    for part in [backlog, backlog + 64 * MIB] {
+        let queued = || gateway.metric("spillway_queue_bytes", &[]) as u64;
+        until("a backlog", seconds(900), || !pod.is_well() || queued() >= part).await;
+        assert!(pod.is_well(), "{}", gateway.log());
+        eprintln!("{} MiB queued; {}", queued() / MIB, pod.usage());
+        gateway.kill();
+        gateway = home.start(&config);
+        load.move_to(&gateway);
+        gateway.assert_balanced();
+        eprintln!("started in {:?}; {}", gateway.started_in, pod.usage());
+    }
+    hub.bring_back().await;
+    let half = || gateway.books("queued") < load.acknowledged() / 2;
+    until("half of it is drained", seconds(600), || !pod.is_well() || half()).await;
+    let acknowledged = load.stop().await;
+    until("all of it is drained", seconds(600), || !pod.is_well() || gateway.books("queued") == 0).await;
+    assert!(pod.is_well(), "{}", gateway.log());
+    eprintln!("drained; {}", pod.usage());
+    gateway.assert_balanced();
+    assert_eq!(hub.missing(&HashMap::from([(Signal::Logs, acknowledged)])), []);
+}
+
+/// A control group of the kernel's, with little memory. Removed when dropped.
+struct Pod(PathBuf);
+
+impl Pod {
+    fn new() -> Option<Pod> {
+        let pod = Pod(PathBuf::from(format!("/sys/fs/cgroup/memory/spillway-{}", std::process::id())));
+        fs::create_dir(&pod.0).ok()?;
+        fs::write(pod.0.join("memory.limit_in_bytes"), LIMIT.to_string()).ok()?;
+        Some(pod)
+    }
+
+    /// What runs a command in it.
+    fn wrapper(&self) -> Vec<String> {
+        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"", self.0.display());
+        ["sh", "-c", &enter].map(str::to_owned).into()
+    }
+
+    /// Whether nothing in it was ended for memory.
+    fn is_well(&self) -> bool {
+        let control = fs::read_to_string(self.0.join("memory.oom_control")).unwrap();
+        control.lines().any(|line| line == "oom_kill 0")
+    }
+
+    /// Resident memory of what runs in it.
+    fn usage(&self) -> String {
+        let process = fs::read_to_string(self.0.join("cgroup.procs")).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", process.trim())).unwrap_or_default();
+        let lines = status.lines().filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS"));
+        lines.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// Clients that send without pause, each the next when the last was answered.
+struct Load {
+    acknowledged: Arc<Mutex<BTreeSet<u64>>>,
+    door: Arc<Mutex<Arc<Client>>>,
+    over: Arc<AtomicBool>,
+    senders: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(gateway: &Gateway) -> Load {
+        let door = Arc::new(Mutex::new(Arc::new(Client::of(Transport::Grpc, gateway.grpc))));
+        let (acknowledged, over) = (Arc::<Mutex<BTreeSet<u64>>>::default(), Arc::<AtomicBool>::default());
+        let next = Arc::new(AtomicU64::new(1));
+        let mut padding = Vec::new();
+        items::pad(&mut padding, REQUEST);
+        let padding = Arc::new(padding);
+        let sender = |_| {
+            let (acknowledged, door, over) = (Arc::clone(&acknowledged), Arc::clone(&door), Arc::clone(&over));
+            let (next, padding) = (Arc::clone(&next), Arc::clone(&padding));
+            tokio::spawn(async move {
+                while !over.load(Relaxed) {
+                    let id = next.fetch_add(1, Relaxed);
+                    let mut request = items::request(Signal::Logs, id..id + 1);
+                    request.extend_from_slice(&padding);
+                    let door = Arc::clone(&door.lock().unwrap());
+                    match door.send_body(Signal::Logs, Encoding::Identity, &request).await {
+                        Answer::Accepted { .. } => drop(acknowledged.lock().unwrap().insert(id)),
+                        _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                    }
+                }
+            })
+        };
+        let senders = (0..CLIENTS).map(sender).collect();
+        Load { acknowledged, door, over, senders }
+    }
+
+    fn move_to(&self, gateway: &Gateway) {
+        *self.door.lock().unwrap() = Arc::new(Client::of(Transport::Grpc, gateway.grpc));
+    }
+
+    fn acknowledged(&self) -> u64 {
+        self.acknowledged.lock().unwrap().len() as u64
+    }
+
+    async fn stop(self) -> BTreeSet<u64> {
+        self.over.store(true, Relaxed);
+        for sender in self.senders {
+            sender.await.unwrap();
+        }
+        std::mem::take(&mut self.acknowledged.lock().unwrap())
+    }
+}
