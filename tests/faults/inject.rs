@@ -9,17 +9,20 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::str::FromStr;
+use std::time::Duration;
 use std::{env, fmt, fs};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
+use crate::PADDING;
 use crate::skip;
+use crate::support::client::Load;
 use crate::support::gateway::{Gateway, Home};
 
 /// The calls by which files change. `openat` counts where it may create.
-pub(crate) const CALLS: &str = "write,pwrite64,writev,pwritev,fsync,fdatasync,sync_file_range,ftruncate,fallocate,openat,\
+const CALLS: &str = "write,pwrite64,writev,pwritev,fsync,fdatasync,sync_file_range,ftruncate,fallocate,openat,\
                                 rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,link";
 
 /// When in a life.
@@ -78,15 +81,37 @@ pub(crate) fn seeded() -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// strace's arguments: these calls go to the file `trace`, and `fault`, in its words, is done to them.
+/// Files that may be made in a life; a path filter takes no patterns.
+const NEW_FILES: u64 = 100;
+
+/// strace's arguments: these calls on the queue's files go to the file `trace`, and `fault`, in its words, is done to them.
 ///
 /// Not with `--seccomp-bpf`: strace 6.1 then counts wrongly which call is the nth.
-fn arguments(trace: &Path, calls: &str, fault: Option<&str>) -> Vec<String> {
+fn arguments(home: &Home, trace: &Path, calls: &str, fault: Option<&str>) -> Vec<String> {
     let _ = fs::remove_file(trace);
     let mut arguments = vec!["-f".to_owned(), "-y".to_owned(), "-o".to_owned(), trace.display().to_string()];
     arguments.extend(["-e".to_owned(), format!("trace={calls}")]);
     arguments.extend(fault.into_iter().flat_map(|fault| ["-e".to_owned(), format!("inject={calls}:{fault}")]));
+    arguments.extend(files(home).into_iter().flat_map(|file| ["-P".to_owned(), file.display().to_string()]));
     arguments
+}
+
+/// The files of the queue, directories included: those that are there, and those that will be.
+fn files(home: &Home) -> Vec<PathBuf> {
+    let queue = home.path().join("queue");
+    let store = queue.join("store");
+    let entries = [&queue, &store].into_iter().flat_map(|path| fs::read_dir(path).into_iter().flatten());
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let stem = |path: &PathBuf| path.file_stem()?.to_str()?.trim_start_matches("MANIFEST-").parse().ok();
+    let newest: u64 = files.iter().filter_map(stem).max().unwrap_or(0);
+    for number in newest + 1..newest + NEW_FILES {
+        files.extend(["log", "sst", "blob", "dbtmp"].map(|kind| store.join(format!("{number:06}.{kind}"))));
+        files.extend(["", ".dbtmp"].map(|end| store.join(format!("OPTIONS-{number:06}{end}"))));
+        files.push(store.join(format!("MANIFEST-{number:06}")));
+    }
+    files.extend(["spillway.new", "spillway.watermark", "spillway.watermark.new"].map(|name| queue.join(name)));
+    files.extend([queue, store]);
+    files
 }
 
 /// The next gateway of `home` is traced from its start; returns where its calls are written.
@@ -94,7 +119,8 @@ pub(crate) fn trace_start(home: &mut Home, calls: &str, fault: Option<&str>) -> 
     let trace = home.path().join("trace.txt");
     // Detached, so that the child is the gateway, not its tracer.
     home.wrapper = vec!["strace".to_owned(), "-D".to_owned()];
-    home.wrapper.extend(arguments(&trace, calls, fault));
+    let arguments = arguments(home, &trace, calls, fault);
+    home.wrapper.extend(arguments);
     trace
 }
 
@@ -112,7 +138,7 @@ impl Tracer {
     pub(crate) fn attach(home: &Home, gateway: &Gateway, calls: &str, fault: Option<&str>) -> Tracer {
         let trace = home.path().join("trace.txt");
         let mut command = Command::new("strace");
-        command.args(arguments(&trace, calls, fault)).args(["-p", &gateway.pid().to_string()]);
+        command.args(arguments(home, &trace, calls, fault)).args(["-p", &gateway.pid().to_string()]);
         let mut strace = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut words = BufReader::new(strace.stderr.take().unwrap());
         let mut line = String::new();
@@ -134,14 +160,30 @@ impl Drop for Tracer {
     }
 }
 
+/// Watches a life under load, and the start of the next one, which recovers what the first left. The load is left to go on.
+pub(crate) async fn watch(home: &mut Home, config: &str, under_load: Duration) -> (Points, Load) {
+    let mut points = Points::default();
+    let gateway = home.start(config);
+    let load = Load::padded(gateway.grpc, gateway.http, 5, Duration::from_millis(5), PADDING);
+    let tracer = Tracer::attach(home, &gateway, CALLS, None);
+    tokio::time::sleep(under_load).await;
+    gateway.kill();
+    points.add(Phase::Load, &tracer.text());
+    let trace = trace_start(home, CALLS, None);
+    home.start(config).kill();
+    points.add(Phase::Start, &fs::read_to_string(trace).unwrap());
+    home.wrapper.clear();
+    eprintln!("seen: {points}");
+    (points, load)
+}
+
 /// What points are drawn from, by phase and kind of call.
 #[derive(Default)]
 pub(crate) struct Points(BTreeMap<String, Vec<Point>>);
 
 impl Points {
-    /// Adds a phase that was watched: its calls on files below `directory`.
-    pub(crate) fn add(&mut self, phase: Phase, trace: &str, directory: &Path) {
-        let directory = directory.to_str().unwrap();
+    /// Adds a phase that was watched.
+    pub(crate) fn add(&mut self, phase: Phase, trace: &str) {
         let mut seen = HashMap::<(&str, &str), u32>::new();
         for line in trace.lines() {
             let Some((thread, call)) = line.split_once(' ') else { continue };
@@ -151,7 +193,7 @@ impl Points {
             }
             let nth = seen.entry((thread, call)).or_default();
             *nth += 1;
-            if arguments.contains(directory) && (call != "openat" || arguments.contains("O_CREAT")) {
+            if call != "openat" || arguments.contains("O_CREAT") {
                 let point = Point { phase, call: call.to_owned(), nth: *nth };
                 self.0.entry(format!("{phase:?} {call}")).or_default().push(point);
             }

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use crate::inject::{self, CALLS, Phase, Point, Points, Tracer};
+use crate::inject::{self, Phase, Point, Tracer};
 use crate::support::client::Load;
 use crate::support::gateway::Home;
 use crate::support::hub::Hub;
 use crate::support::wait::{seconds, until};
-use crate::{PADDING, SMALL, count, to};
+use crate::{SMALL, count, to};
 
 /// How long the load goes on in the life that is watched.
 const WATCHED: Duration = Duration::from_millis(1500);
@@ -28,19 +28,7 @@ async fn no_system_call_is_a_bad_moment_to_die() {
     let config = to(&hub.url());
     let mut home = Home::new();
     home.queue = SMALL.to_owned();
-
-    let queue = home.path().join("queue");
-    let mut points = Points::default();
-    let gateway = home.start(&config);
-    let load = Load::padded(gateway.grpc, gateway.http, 5, Duration::from_millis(5), PADDING);
-    let tracer = Tracer::attach(&home, &gateway, CALLS, None);
-    tokio::time::sleep(WATCHED).await;
-    gateway.kill();
-    points.add(Phase::Load, &tracer.text(), &queue);
-    let trace = inject::trace_start(&mut home, CALLS, None);
-    home.start(&config).kill();
-    points.add(Phase::Start, &std::fs::read_to_string(trace).unwrap(), &queue);
-    eprintln!("seen: {points}");
+    let (points, load) = inject::watch(&mut home, &config, WATCHED).await;
 
     let wanted = count(50, 1000);
     let drawn = points.draw(2 * wanted, &[], &mut random); // some come too late in their life to be waited for

@@ -7,6 +7,7 @@
 
 mod damage_at_rest;
 mod disk_full;
+mod errors;
 mod held_lane;
 mod inject;
 mod kills;

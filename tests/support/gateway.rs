@@ -142,13 +142,19 @@ impl Gateway {
         account_of(&self.get("/metrics").1, account)
     }
 
-    /// Asserts that the books balance, in themselves and against the recount.
+    /// Asserts that the books balance, in themselves and against the recount. A store that is being reopened is waited for.
     pub(crate) fn assert_balanced(&self) {
-        let (code, status) = self.get("/status?recount=true");
-        let status: Value = serde_json::from_str(&status).unwrap_or_default();
-        let recount = &status["books"]["recount"];
-        let error = &status["books"]["recount_error"];
-        assert!(code == 200 && recount.is_object() && error.is_null(), "no recount: {code} {error}\n{}", self.log());
+        let deadline = Instant::now() + START;
+        loop {
+            let (code, status) = self.get("/status?recount=true");
+            let status: Value = serde_json::from_str(&status).unwrap_or_default();
+            let (recount, error) = (&status["books"]["recount"], &status["books"]["recount_error"]);
+            if code == 200 && recount.is_object() && error.is_null() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "no recount: {code} {error}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
         // One scrape: under load the next one tells of another moment.
         let (_, metrics) = self.get("/metrics");
         let came = account_of(&metrics, "accepted") + account_of(&metrics, "imported");

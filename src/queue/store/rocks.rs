@@ -52,7 +52,9 @@ fn database_options(budget: &Budget) -> Options {
     // What is acknowledged was synced, so a cut at the first bad record loses nothing of it.
     options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     options.set_manual_wal_flush(false); // each write reaches the kernel: kill -9 loses none
-    options.set_atomic_flush(false);
+    // A group that failed may be in the log all the same, and after an ENOSPC RocksDB flushes by itself what is in memory. One
+    // family at a time, a close or a kill in between would leave a store that replays half of that group.
+    options.set_atomic_flush(true);
     options.set_enable_pipelined_write(false);
     options.set_unordered_write(false);
     options.set_recycle_log_file_num(0);
