@@ -386,10 +386,10 @@ fn keys_whose_feature_comes_later_warn_when_they_are_set() {
     let warnings = |yaml: &str| Config::load(&text(&with_hub(yaml)), &[], &none).unwrap().warnings;
     let plain = warnings("");
     assert!(plain.len() == 1 && plain[0].contains("`cluster.name` is empty"), "{plain:?}");
-    let set = warnings("cluster: {name: c}\nqueue:\n  max_age: 6h\n  signals: {metrics: {when_full: drop_oldest}}\n");
+    let set = warnings("cluster:\n  name: c\n  region: eu\n  environment: test\n");
     assert_eq!(set.len(), 3, "{set:#?}");
-    assert!(set[1].starts_with("f.yaml:4:12: `queue.max_age` is not built yet"), "{set:#?}");
-    assert!(set[2].starts_with("f.yaml:5:34: `queue.signals.metrics.when_full` is not built yet"), "{set:#?}");
+    assert!(set[1].starts_with("f.yaml:4:11: `cluster.region` is not built yet"), "{set:#?}");
+    assert!(set[2].starts_with("f.yaml:5:16: `cluster.environment` is not built yet"), "{set:#?}");
     assert_eq!(warnings("cluster: {name: \"\"}\nqueue: {max_age: 0, when_full: backpressure}\n").len(), 1);
 }
 

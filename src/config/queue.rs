@@ -56,6 +56,20 @@ pub enum Durability {
     Os,
 }
 
+impl Durability {
+    /// Each of them, for one-hot metrics.
+    pub const ALL: [Durability; 3] = [Durability::Fsync, Durability::Interval, Durability::Os];
+
+    /// As it is written in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Durability::Fsync => "fsync",
+            Durability::Interval => "interval",
+            Durability::Os => "os",
+        }
+    }
+}
+
 /// A quota.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum QueueSize {

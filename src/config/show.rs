@@ -97,11 +97,6 @@ fn queue_node(config: &QueueConfig) -> Node {
         signals,
         dead_letters: DeadLetterConfig { max_size: dead_size, max_age: dead_age },
     } = config;
-    let durability = match durability {
-        Durability::Fsync => "fsync",
-        Durability::Interval => "interval",
-        Durability::Os => "os",
-    };
     let max_size = match max_size {
         QueueSize::Bytes(bytes) => size(*bytes),
         QueueSize::Share(part) => share(*part),
@@ -122,7 +117,7 @@ fn queue_node(config: &QueueConfig) -> Node {
     });
     map([
         ("directory", path(directory)),
-        ("durability", word(durability)),
+        ("durability", word(durability.as_str())),
         ("sync_interval", duration(*sync_interval)),
         ("max_size", max_size),
         ("reserve", reserve.map_or_else(|| word("auto"), size)),

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::spillway::config::Durability;
 use super::spillway::deliver::snapshot::{BreakerState, ChainView, TargetView};
 use super::spillway::queue::ledger::Ledger;
 use super::spillway::queue::snapshot::{Depth, StoreState};
@@ -55,7 +56,9 @@ pub(super) fn queue() -> queue::snapshot::Snapshot {
         late_settles: 0,
         store_reopens: 0,
         clock_step_ms: None,
+        durability: Durability::Fsync,
         dead_letters: (0, 0),
+        dead_letters_expired: 0,
     }
 }
 

@@ -15,10 +15,11 @@ use super::ballast::{Ballast, Reserve};
 use super::codec::twin::Twin;
 use super::command::Command;
 use super::memory::Budget;
-use super::salvage::watermark;
+use super::salvage::watermark::Keeping;
 use super::shared::{Fuse, Shared};
 use super::space::Measurement;
 use super::store::{Engine, Family, keys};
+use super::trim::LetterWalk;
 use crate::batch::{Key, Signal};
 use crate::config::QueueConfig;
 use crate::tally::Counter;
@@ -37,6 +38,10 @@ pub(super) struct Keeper {
     pub store: PathBuf,
     /// Age at which a batch is dropped, by signal; zero for never.
     pub max_age: [Duration; 3],
+    watermark: Keeping,
+    /// Age at which a dead letter is removed; zero for never.
+    pub letters_max_age: Duration,
+    pub letters: LetterWalk,
     ballast: Ballast,
     reserve: Reserve,
     /// Whether the volume cannot set blocks aside, which is said once.
@@ -62,6 +67,9 @@ impl Keeper {
             shared,
             store,
             max_age: Signal::ALL.map(|signal| config.signals[signal.index()].max_age.unwrap_or(config.max_age)),
+            letters_max_age: config.dead_letters.max_age,
+            letters: LetterWalk::default(),
+            watermark: Keeping::of(&config.directory, config.durability),
             ballast: Ballast::of(&config.directory),
             reserve: Reserve { configured: config.reserve, store: budget.wal + budget.memtables },
             no_ballast: false,
@@ -75,10 +83,9 @@ impl Keeper {
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let _fuse = Fuse(&shared);
-        let directory = self.store.parent().unwrap_or(&self.store).to_owned();
-        let mut kept = watermark::keep(&directory, &shared, None);
+        self.watermark.write(&shared);
         while shared.pulse.pause(EVERY) {
-            kept = watermark::keep(&directory, &shared, Some(kept));
+            self.watermark.keep(&shared);
             self.measure();
             if let Some(reading) = shared.clock.look() {
                 shared.inbox.command(Command::SaveClock(reading));
@@ -93,12 +100,12 @@ impl Keeper {
                 self.trim();
             }
         }
-        watermark::keep(&directory, &shared, None);
+        self.watermark.write(&shared);
     }
 
     /// Has removed what is too old or too much.
     fn trim(&mut self) {
-        match self.expire().and_then(|()| self.make_room()) {
+        match self.expire().and_then(|()| self.expire_letters()).and_then(|()| self.make_room()) {
             Ok(true) => Signal::ALL.into_iter().for_each(|signal| self.reclaim(signal)),
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "what is too old or too much cannot be found"),

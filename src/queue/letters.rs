@@ -10,10 +10,10 @@ use super::lease::Verdict;
 use super::ledger::DeadReason;
 
 /// A batch that a target condemned.
-pub(super) fn condemned(verdict: &Verdict, stored: &Stored) -> How {
+pub(super) fn condemned(verdict: &Verdict, stored: &Stored, now_ms: u64) -> How {
     let Stored { batch, epoch, .. } = stored;
     let mut head = Vec::new();
-    letter::encode(&Story::of(verdict, u64::from(batch.items), batch.weight() as u64), &mut head);
+    letter::encode(&Story::of(verdict, u64::from(batch.items), batch.weight() as u64, now_ms), &mut head);
     let mut record_head = Vec::new();
     record::encode(batch, *epoch, crc32c::crc32c(&batch.body), &mut record_head);
     head.extend(record_head);

@@ -301,7 +301,9 @@ impl Queue {
             late_settles: counts.late.get(),
             store_reopens: counts.reopens.get(),
             clock_step_ms: self.shared.clock.suspended(),
+            durability: self.shared.durability,
             dead_letters: (counts.dead_batches.load(Relaxed), counts.dead_bytes.load(Relaxed)),
+            dead_letters_expired: counts.expired_letters.get(),
         }
     }
 

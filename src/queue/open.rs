@@ -11,7 +11,6 @@ use super::memory::Budget;
 use super::owner::Owner;
 use super::salvage;
 use super::shared::Shared;
-use super::space::Space;
 use super::store::Engine;
 use super::store::memory::Disk;
 use crate::config::QueueConfig;
@@ -55,9 +54,7 @@ pub(super) fn start(
     opener: Opener,
     clocks: Box<dyn System>,
 ) -> Result<Opened, StoreError> {
-    let about_space = (Space::new(config), Clock::new(clocks));
-    let orders = config.signals.each_ref().map(|signal| signal.order);
-    let shared = Arc::new(Shared::new(orders, about_space, budget, config.dead_letters.max_size));
+    let shared = Arc::new(Shared::new(config, Clock::new(clocks), budget));
     let closed = Owner::start(Arc::clone(&shared), config, *budget, directory, opener)?;
     Ok(Opened { shared, closed })
 }

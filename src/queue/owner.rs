@@ -18,6 +18,7 @@ use super::open::Opener;
 use super::recount::recount;
 use super::recover::{Recovered, recover};
 use super::salvage;
+use super::salvage::watermark::Watermark;
 use super::shared::Shared;
 use super::store::Engine;
 use crate::batch::Signal;
@@ -141,7 +142,8 @@ impl Owner {
 
     fn try_open(&mut self) -> Result<(Arc<dyn Engine>, Recovered), StoreError> {
         let engine = (self.opener)(&self.directory)?;
-        let recovered = recover(engine.as_ref(), self.config.durability, &self.shared.clock)?;
+        let watermark = Watermark::read(&self.config.directory);
+        let recovered = recover(engine.as_ref(), self.config.durability, &self.shared.clock, watermark.as_ref())?;
         Ok((engine, recovered))
     }
 

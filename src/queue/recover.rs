@@ -7,8 +7,10 @@ use super::codec::{books as ledger, meta};
 use super::error::StoreError;
 use super::intervals::Intervals;
 use super::lanes::Held;
-use super::ledger::Ledger;
+use super::ledger::{DropReason, Ledger};
+use super::losses::Losses;
 use super::recount::{read_books, read_intervals, read_parked};
+use super::salvage::watermark::{Watermark, came};
 use super::store::{Engine, Family, keys};
 use crate::batch::{Key, Signal};
 use crate::config::Durability;
@@ -28,7 +30,13 @@ pub(super) struct Recovered {
 }
 
 /// Reads what is needed to go on, whatever the length of the backlog, and raises the epoch, synced.
-pub(super) fn recover(engine: &dyn Engine, durability: Durability, clock: &Clock) -> Result<Recovered, StoreError> {
+/// `watermark` is what was said of the store beside it, last.
+pub(super) fn recover(
+    engine: &dyn Engine,
+    durability: Durability,
+    clock: &Clock,
+    watermark: Option<&Watermark>,
+) -> Result<Recovered, StoreError> {
     let number = |key: &[u8]| -> Result<Option<u64>, StoreError> {
         let bytes = engine.get(Family::Meta, key)?;
         let number = bytes.map(|bytes| bytes.as_slice().try_into().map(u64::from_le_bytes));
@@ -36,6 +44,7 @@ pub(super) fn recover(engine: &dyn Engine, durability: Durability, clock: &Clock
     };
     let store = number(keys::STORE)?.unwrap_or_else(rand::random);
     let epoch = number(keys::EPOCH)?.unwrap_or(0) + 1;
+    let mark = watermark.filter(|mark| (mark.store, mark.epoch + 1) == (store, epoch));
     let run = match engine.get(Family::Meta, keys::RUN)? {
         Some(bytes) => meta::Run::decode(&bytes).map_err(|error| StoreError::damaged(error.to_string()))?,
         None => meta::Run::Closed,
@@ -54,6 +63,9 @@ pub(super) fn recover(engine: &dyn Engine, durability: Durability, clock: &Clock
         intervals[index] = read_intervals(engine, signal)?;
         parked[index] = read_parked(engine, signal)?;
         if matches!(run, meta::Run::Open(Durability::Interval | Durability::Os)) {
+            if let Some(mark) = mark {
+                count_lost(&mut books[index], &mark.books[index], signal);
+            }
             books[index].next_seq += SEQUENCE_GAP;
             if books[index].queued_batches == books[index].parked_batches {
                 books[index].low = books[index].next_seq;
@@ -71,4 +83,16 @@ pub(super) fn recover(engine: &dyn Engine, durability: Durability, clock: &Clock
     let clean = run == meta::Run::Closed;
     tracing::info!(epoch, queued, clean, "queue opened");
     Ok(Recovered { store, epoch, books, intervals, parked, dead })
+}
+
+/// Books what a loss of power took: what came in by the mark and not by the books, as far as it was still queued by the
+/// mark. What was delivered before it was lost is in neither account.
+fn count_lost(books: &mut Ledger, mark: &Ledger, signal: Signal) {
+    let lost = came(mark).saturating_sub(came(books)).min(mark.queued);
+    if lost > 0 {
+        let batches = mark.next_seq.saturating_sub(books.next_seq);
+        Losses::default().dropped_many(books, signal, DropReason::LostUnsynced, batches, lost);
+        books.accepted += lost;
+    }
+    books.next_seq = books.next_seq.max(mark.next_seq);
 }

@@ -43,7 +43,7 @@ fn end_of(mut lease: Lease, how: Settlement) -> Option<End> {
         Settlement::Delivered { rejected } => How::Delivered { rejected },
         Settlement::Owed => How::Owed,
         Settlement::Dropped(reason) => How::Dropped(reason),
-        Settlement::Dead(verdict) => letters::condemned(&verdict, &stored(&lease)),
+        Settlement::Dead(verdict) => letters::condemned(&verdict, &stored(&lease), lease.ticket.shared.clock.now_ms()),
         Settlement::Park(story) => park(&lease, story),
         Settlement::Split(parts) => match split(lease.id.key, &lease.batch, parts) {
             Ok(how) => how,

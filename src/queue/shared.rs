@@ -21,7 +21,7 @@ use super::recover::Recovered;
 use super::snapshot::StoreState;
 use super::space::{NoRoom, Space};
 use crate::batch::Signal;
-use crate::config::Order;
+use crate::config::{Durability, QueueConfig};
 use crate::tally::{Counter, Histogram};
 
 /// Upper bounds in seconds: an fsync takes from 0.1 ms on flash to seconds on a sick volume.
@@ -54,6 +54,8 @@ pub(super) struct Shared {
     pub ring_limit: u64,
     /// Bytes of dead letters that may be held.
     pub dead_limit: u64,
+    /// What an OK survives.
+    pub durability: Durability,
     pub out: Out,
     pub pulse: Pulse,
     pub reclaims: Reclaims,
@@ -72,6 +74,8 @@ pub(super) struct Counts {
     pub settled_bytes: [Counter; 3],
     pub dead_batches: AtomicU64,
     pub dead_bytes: AtomicU64,
+    /// Dead letters removed for their age.
+    pub expired_letters: Counter,
     /// When the oldest batch was received, by signal; 0 for none.
     pub oldest_ms: [AtomicU64; 3],
 }
@@ -82,9 +86,9 @@ const RECOVERING: u8 = 2;
 
 impl Shared {
     /// Of a store that is not open yet.
-    pub(super) fn new(orders: [Order; 3], (space, clock): (Space, Clock), budget: &Budget, dead_limit: u64) -> Shared {
+    pub(super) fn new(config: &QueueConfig, clock: Clock, budget: &Budget) -> Shared {
         let lanes = Signal::ALL.map(|signal| {
-            let order = orders[signal.index()];
+            let order = config.signals[signal.index()].order;
             Lanes::new(signal, order, Ledger::default(), Intervals::default(), budget.slice())
         });
         Shared {
@@ -95,7 +99,7 @@ impl Shared {
             ready: [const { Notify::const_new() }; 3],
             read: [const { Notify::const_new() }; 3],
             reader: Mutex::new(mpsc::channel().0),
-            space,
+            space: Space::new(config),
             intake: Intake::new(),
             clock,
             phase: AtomicU8::new(RECOVERING),
@@ -110,11 +114,13 @@ impl Shared {
                 settled_bytes: Default::default(),
                 dead_batches: AtomicU64::new(0),
                 dead_bytes: AtomicU64::new(0),
+                expired_letters: Counter::default(),
                 oldest_ms: Default::default(),
             },
             ring_bytes: AtomicU64::new(0),
             ring_limit: budget.ring,
-            dead_limit,
+            durability: config.durability,
+            dead_limit: config.dead_letters.max_size,
             out: Out::new(budget.leased),
             pulse: Pulse::default(),
             reclaims: Reclaims::new(),

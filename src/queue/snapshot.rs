@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::ledger::Ledger;
+use crate::config::Durability;
 use crate::tally::Distribution;
 
 /// The queue at one moment.
@@ -28,8 +29,12 @@ pub struct Snapshot {
     pub store_reopens: u64,
     /// By how many milliseconds the system's clock was set lately: `max_age` is not applied for an hour.
     pub clock_step_ms: Option<i64>,
+    /// What an OK survives.
+    pub durability: Durability,
     /// Dead letters held: records and bytes.
     pub dead_letters: (u64, u64),
+    /// Dead letters removed for their age.
+    pub dead_letters_expired: u64,
 }
 
 /// One signal's queue at one moment.

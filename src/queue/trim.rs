@@ -1,5 +1,5 @@
 //! What the keeping thread has removed: batches that are too old, what is owed and has to make room, the oldest of a signal
-//! with `drop_oldest`.
+//! with `drop_oldest`; and dead letters that are too old.
 //!
 //! It decides how much, from figures of one moment, and asks the committing thread once. It never looks at the disk again
 //! and asks for more: space comes back late, and such a loop would empty the queue.
@@ -9,15 +9,67 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::codec::letter;
 use super::codec::twin::Twin;
 use super::command::{Command, Removed, Reply};
 use super::error::StoreError;
 use super::keeper::Keeper;
 use super::ledger::DropReason;
 use super::store::{Family, keys};
+use super::tools::moves::{Fate, Letters};
 use crate::batch::{Key, Signal};
 
+/// Dead letters are looked through once in this time: it reads them whole.
+const LETTERS_EVERY_MS: u64 = 60 * 60 * 1000;
+/// At a look, so many of them or so many bytes.
+const LETTERS: (usize, usize) = (64, 2 << 20);
+
+/// How far the dead letters were looked through.
+#[derive(Debug, Default)]
+pub(super) struct LetterWalk {
+    /// The next one; nothing between two walks.
+    at: Option<(Signal, Key)>,
+    /// When the next walk begins, on the queue's clock.
+    due_ms: u64,
+}
+
 impl Keeper {
+    /// Removes dead letters that are older than they may become: looks a little further, or rests.
+    pub(super) fn expire_letters(&mut self) -> Result<(), StoreError> {
+        let (clock, age) = (&self.shared.clock, millis(self.letters_max_age));
+        let now = clock.now_ms();
+        let Some(oldest) = now.checked_sub(age).filter(|_| age > 0 && clock.suspended().is_none()) else {
+            return Ok(());
+        };
+        if self.letters.at.is_none() && now < self.letters.due_ms {
+            return Ok(());
+        }
+        let from = self.letters.at.take().unwrap_or((Signal::Traces, Key::new(0)));
+        self.letters.due_ms = now + LETTERS_EVERY_MS;
+        let (mut old, mut next, mut seen) = (Vec::new(), None, (0, 0));
+        self.engine.walk(Family::Dead, keys::of(from.0, from.1).as_ref(), &[u8::MAX], &mut |key, value| {
+            let Some(place) = keys::parse(key) else { return ControlFlow::Continue(()) };
+            if seen.0 == LETTERS.0 || seen.1 >= LETTERS.1 {
+                next = Some(place);
+                return ControlFlow::Break(());
+            }
+            seen = (seen.0 + 1, seen.1 + value.len());
+            // One that does not read stays: a person is to see it.
+            if let Ok((story, _)) = letter::decode(value)
+                && story.aged_from_ms.unwrap_or(story.verdict.last_ms) < oldest
+            {
+                old.push(place);
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.letters.at = next;
+        if !old.is_empty() {
+            let moved = self.ask(|reply| Command::Letters(Letters::new(Fate::Expire, old, reply)));
+            self.shared.counts.expired_letters.add(moved.batches);
+        }
+        Ok(())
+    }
+
     /// Removes what is older than it may become.
     pub(super) fn expire(&self) -> Result<(), StoreError> {
         if self.shared.clock.suspended().is_some() {
@@ -73,7 +125,7 @@ impl Keeper {
     }
 
     /// Has something removed, and waits for it. Nothing is removed where the queue ends or fails meanwhile.
-    fn ask(&self, command: impl FnOnce(Reply<Removed>) -> Command) -> Removed {
+    fn ask<T: Default>(&self, command: impl FnOnce(Reply<T>) -> Command) -> T {
         let (reply, outcome) = oneshot::channel();
         self.shared.inbox.command(command(reply));
         outcome.blocking_recv().ok().and_then(Result::ok).unwrap_or_default()

@@ -10,7 +10,7 @@ use crate::exposition::{self, values};
 use crate::support::Gateway;
 
 /// Families that do not start at 0: facts about the process and its limits, and states of which one holds.
-const NOT_ZERO: [&str; 12] = [
+const NOT_ZERO: [&str; 13] = [
     "process_",
     "spillway_active_target",
     "spillway_breaker_state",
@@ -19,6 +19,7 @@ const NOT_ZERO: [&str; 12] = [
     "spillway_config_last_reload_successful",
     "spillway_disk_free_bytes",
     "spillway_queue_capacity_bytes",
+    "spillway_queue_durability",
     "spillway_queue_full_eta_seconds",
     "spillway_replay_eta_seconds",
     "spillway_store_state",

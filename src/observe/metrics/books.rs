@@ -17,6 +17,11 @@ static OWED: Family = Family::gauge(
     &["signal"],
     "Items that a fallback has and the primary is still to get; a part of queued.",
 );
+static OWED_RELEASED: Family = Family::gauge(
+    "spillway_owed_released_items",
+    &["signal"],
+    "Items that a fallback has and the primary will not get, since they were removed; ever. A part of delivered.",
+);
 static DEAD: Family =
     Family::gauge("spillway_dead_items", &["signal", "reason"], "Items moved to the dead letters, ever.");
 static DROPPED: Family =
@@ -34,7 +39,8 @@ static RECOUNTED: Family = Family::gauge(
 static RECOUNT_FAILURES: Family =
     Family::counter("spillway_books_recount_failures_total", &[], "Recounts that could not be finished.");
 
-pub(super) static FAMILIES: &[&Family] = &[&ITEMS, &OWED, &DEAD, &DROPPED, &IMBALANCE, &RECOUNTED, &RECOUNT_FAILURES];
+pub(super) static FAMILIES: &[&Family] =
+    &[&ITEMS, &OWED, &OWED_RELEASED, &DEAD, &DROPPED, &IMBALANCE, &RECOUNTED, &RECOUNT_FAILURES];
 
 /// Writes the ledger and what the last recount said of it.
 pub(super) fn fill(page: &mut Page, queue: &Snapshot, audit: &Audit) {
@@ -44,6 +50,7 @@ pub(super) fn fill(page: &mut Page, queue: &Snapshot, audit: &Audit) {
             page.count(&ITEMS, &[name, account], items);
         }
         page.count(&OWED, &[name], books.owed);
+        page.count(&OWED_RELEASED, &[name], books.owed_released);
         for (reason, items) in DeadReason::ALL.into_iter().zip(books.dead) {
             page.count(&DEAD, &[name, reason.as_str()], items);
         }

@@ -2,6 +2,7 @@
 
 use super::family::{Family, Page};
 use crate::batch::Signal;
+use crate::config::Durability;
 use crate::observe::lanes::Lanes;
 use crate::observe::trend::Outlook;
 use crate::queue::lease::Lane;
@@ -61,6 +62,18 @@ static REOPENS: Family = Family::counter(
     &[],
     "Times that the store was closed after a failed write, opened anew and verified.",
 );
+static DURABILITY: Family =
+    Family::gauge("spillway_queue_durability", &["durability"], "1 for what an OK survives: queue.durability.");
+static REFUSING: Family = Family::gauge(
+    "spillway_queue_refusing",
+    &["signal"],
+    "1 while new requests of the signal are refused for want of space, drains and removals go on.",
+);
+static CLOCK_STEP: Family = Family::gauge(
+    "spillway_clock_step_seconds",
+    &[],
+    "By how much the time of day was set, while nothing is removed for its age because of that; else 0.",
+);
 static DISK_FREE: Family = Family::gauge(
     "spillway_disk_free_bytes",
     &[],
@@ -68,6 +81,11 @@ static DISK_FREE: Family = Family::gauge(
 );
 static DEAD_BATCHES: Family = Family::gauge("spillway_dead_letter_batches", &[], "Dead letters held.");
 static DEAD_BYTES: Family = Family::gauge("spillway_dead_letter_bytes", &[], "Bytes of the dead letters held.");
+static DEAD_EXPIRED: Family = Family::counter(
+    "spillway_dead_letters_expired_total",
+    &[],
+    "Dead letters removed for their age; they stay counted as dead.",
+);
 
 pub(super) static FAMILIES: &[&Family] = &[
     &BATCHES,
@@ -87,9 +105,13 @@ pub(super) static FAMILIES: &[&Family] = &[
     &COMMIT_GROUP,
     &STORE_STATE,
     &REOPENS,
+    &DURABILITY,
+    &REFUSING,
+    &CLOCK_STEP,
     &DISK_FREE,
     &DEAD_BATCHES,
     &DEAD_BYTES,
+    &DEAD_EXPIRED,
 ];
 
 /// Writes what the queue holds, and when it will be full.
@@ -109,6 +131,7 @@ pub(super) fn fill(page: &mut Page, queue: &Snapshot, outlook: &Outlook) {
         page.count(&LEASED, &[name], depth.leased_batches);
         page.count(&PARKED, &[name], lanes.parked.batches);
         page.count(&PARKED_ITEMS, &[name], lanes.parked.items);
+        page.flag(&REFUSING, &[name], depth.refusing);
         page.timestamp(&OLDEST, &[name], depth.oldest_ms);
     }
     page.count(&CAPACITY, &[], queue.capacity_bytes);
@@ -120,10 +143,15 @@ pub(super) fn fill(page: &mut Page, queue: &Snapshot, outlook: &Outlook) {
         page.flag(&STORE_STATE, &[state.as_str()], state == queue.state);
     }
     page.count(&REOPENS, &[], queue.store_reopens);
+    for durability in Durability::ALL {
+        page.flag(&DURABILITY, &[durability.as_str()], durability == queue.durability);
+    }
+    page.number(&CLOCK_STEP, &[], queue.clock_step_ms.unwrap_or(0) as f64 / 1000.0);
     if let Some(free) = queue.disk_free_bytes {
         page.count(&DISK_FREE, &[], free);
     }
     let (batches, bytes) = queue.dead_letters;
     page.count(&DEAD_BATCHES, &[], batches);
     page.count(&DEAD_BYTES, &[], bytes);
+    page.count(&DEAD_EXPIRED, &[], queue.dead_letters_expired);
 }

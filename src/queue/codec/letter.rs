@@ -22,11 +22,15 @@ pub(in crate::queue) struct Story {
     pub items: Option<u64>,
     /// Bytes that it was booked with.
     pub weight: Option<u64>,
+    /// When it was condemned, on the queue's clock; `None` in a letter of a release that did not write it.
+    #[serde(default)]
+    pub aged_from_ms: Option<u64>,
 }
 
 impl Story {
-    pub(in crate::queue) fn of(verdict: &Verdict, items: u64, weight: u64) -> Story {
-        Story { verdict: verdict.clone(), items: Some(items), weight: Some(weight) }
+    pub(in crate::queue) fn of(verdict: &Verdict, items: u64, weight: u64, aged_from_ms: u64) -> Story {
+        let (items, weight, aged_from_ms) = (Some(items), Some(weight), Some(aged_from_ms));
+        Story { verdict: verdict.clone(), items, weight, aged_from_ms }
     }
 
     /// What is told of a batch that the store damaged, by itself or by what it says of it.
@@ -41,7 +45,7 @@ impl Story {
             first_ms: at_ms,
             last_ms: at_ms,
         };
-        Story { verdict, items, weight }
+        Story { verdict, items, weight, aged_from_ms: None }
     }
 }
 
@@ -83,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_letter_reads_as_it_was_written() {
-        let (story, mut letter) = (Story::of(&verdict(), 7, 99), Vec::new());
+        let (story, mut letter) = (Story::of(&verdict(), 7, 99, 5), Vec::new());
         encode(&story, &mut letter);
         letter.extend(b"record");
         assert_eq!(decode(&letter), Ok((story, &b"record"[..])));
@@ -99,6 +103,9 @@ mod tests {
         let mut letter = vec![1];
         letter.extend((old.len() as u32).to_le_bytes());
         letter.extend(old);
-        assert_eq!(decode(&letter), Ok((Story { verdict: verdict(), items: None, weight: None }, &[][..])));
+        assert_eq!(
+            decode(&letter),
+            Ok((Story { verdict: verdict(), items: None, weight: None, aged_from_ms: None }, &[][..]))
+        );
     }
 }

@@ -1,53 +1,76 @@
 //! What is known of the store when the store is gone: a small file beside it, replaced as a whole.
 //!
 //! Version (1), store id (8), epoch (8), then a ledger of each signal behind its length (4); CRC32C (4). It is written at
-//! each open, every [`EVERY`] and when the queue is closed, and read when the store is damaged or behind it. The
-//! store's own word counts unless less came in by it than by this.
+//! each open, now and then while the queue runs, and when it is closed. It is read when the store is damaged or behind it:
+//! the store's own word counts unless less came in by it than by this. Where batches are acknowledged before they are
+//! synced, that is what a loss of power took.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use crate::batch::Signal;
+use crate::config::Durability;
 use crate::queue::codec::{Garbled, Reader, books};
 use crate::queue::ledger::Ledger;
 use crate::queue::shared::Shared;
 
-/// How often it is brought up to date while the queue runs: at most this much is not known after a total loss.
-const EVERY: Duration = Duration::from_secs(10);
+/// How often it is brought up to date while the queue runs: at most this much is not known after a total loss,
+const SYNCED: Duration = Duration::from_secs(10);
+/// or, where batches are acknowledged before they are synced, after each loss of power.
+const UNSYNCED: Duration = Duration::from_millis(900);
 
 const FILE: &str = "spillway.watermark";
 const VERSION: u8 = 1;
 
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Watermark {
+pub(in crate::queue) struct Watermark {
     pub store: u64,
     pub epoch: u64,
     pub books: [Ledger; 3],
 }
 
-/// Brings the file up to date with the books as last committed, unless that was done lately; when it was.
-/// A failure costs what could be said after a total loss.
-pub(in crate::queue) fn keep(directory: &Path, shared: &Shared, last: Option<Instant>) -> Instant {
-    if let Some(last) = last
-        && last.elapsed() < EVERY
-    {
-        return last;
+/// Keeps the file up to date. A failure costs what could be said after a loss.
+pub(in crate::queue) struct Keeping {
+    directory: PathBuf,
+    every: Duration,
+    last: Option<(Instant, [Ledger; 3])>,
+}
+
+impl Keeping {
+    /// For a directory, and what an OK survives in there.
+    pub(in crate::queue) fn of(directory: &Path, durability: Durability) -> Keeping {
+        let every = if durability == Durability::Fsync { SYNCED } else { UNSYNCED };
+        Keeping { directory: directory.to_owned(), every, last: None }
     }
-    let books = crate::batch::Signal::ALL.map(|signal| shared.lanes(signal).books);
-    let watermark =
-        Watermark { store: shared.store.load(Relaxed), epoch: u64::from(shared.epoch.load(Relaxed)), books };
-    if let Err(error) = watermark.write(directory) {
-        tracing::warn!(%error, "the watermark beside the store cannot be written");
+
+    /// Writes the books as last committed, unless that was done lately.
+    pub(in crate::queue) fn keep(&mut self, shared: &Shared) {
+        if self.last.is_none_or(|(at, _)| at.elapsed() >= self.every) {
+            self.write(shared);
+        }
     }
-    Instant::now()
+
+    /// Writes the books as last committed, unless they stand there.
+    pub(in crate::queue) fn write(&mut self, shared: &Shared) {
+        let books = Signal::ALL.map(|signal| shared.lanes(signal).books);
+        if self.last.is_some_and(|(_, written)| written == books) {
+            return;
+        }
+        let (store, epoch) = (shared.store.load(Relaxed), u64::from(shared.epoch.load(Relaxed)));
+        if let Err(error) = (Watermark { store, epoch, books }).write(&self.directory) {
+            tracing::warn!(%error, "the watermark beside the store cannot be written");
+        }
+        self.last = Some((Instant::now(), books));
+    }
 }
 
 impl Watermark {
     /// The watermark of a directory; `None` where there is none that reads.
-    pub(super) fn read(directory: &Path) -> Option<Watermark> {
+    pub(in crate::queue) fn read(directory: &Path) -> Option<Watermark> {
         let bytes = fs::read(directory.join(FILE)).ok()?;
         Watermark::decode(&bytes).ok()
     }
@@ -96,7 +119,7 @@ pub(super) fn replace(directory: &Path, name: &str, content: &[u8]) -> io::Resul
 }
 
 /// How far a ledger got, by what came in: that was synced before anybody was told, which settles need not be.
-pub(super) fn came(ledger: &Ledger) -> u64 {
+pub(in crate::queue) fn came(ledger: &Ledger) -> u64 {
     ledger.accepted + ledger.imported
 }
 

@@ -15,5 +15,6 @@ mod split;
 mod support;
 mod tools;
 mod trim;
+mod unsynced;
 
 pub(super) use support::batch;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::support::*;
-use crate::batch::{Key, Signal};
+use crate::batch::{Batch, Key, Signal};
 use crate::config::{QueueConfig, QueueSize, WhenFull};
 use crate::queue::clock::testing::Hands;
-use crate::queue::ledger::{DropReason, Ledger};
+use crate::queue::ledger::{DeadReason, DropReason, Ledger};
 use crate::queue::snapshot::StoreState;
-use crate::queue::{AppendError, Lane, Queue, Settlement, Taker};
+use crate::queue::{AppendError, Lane, Queue, Settlement, Taker, Verdict};
 
 const MIB: usize = 1 << 20;
 const HOUR: u64 = 3_600_000;
@@ -97,6 +97,90 @@ async fn a_clock_that_is_set_removes_nothing() {
         assert_eq!(books(&queue, Signal::Logs).dropped[DropReason::MaxAge as usize], 2);
         assert_books(&queue).await;
         queue.close().await;
+    }
+}
+
+/// Scenario: a suspect, the parts of a split and a batch behind them grow old; the suspect is on a lease once more.
+/// Guarantee: they age from when the whole was taken, go together, and the books balance with what is parked, also after a
+/// kill.
+#[tokio::test]
+async fn parts_and_suspects_age_with_what_they_were() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = QueueConfig { max_age: Duration::from_secs(3600), ..config(directory.path()) };
+    let hands = Hands::at(1_800_000_000_000);
+    let queue = timed(&config, &hands);
+    for name in ["suspect", "whole", "old"] {
+        queue.append(Batch { items: 2, ..named(Signal::Logs, name) }).await.unwrap();
+    }
+    hands.pass(HOUR / 2);
+    let (suspect, _) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
+    let (whole, _) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
+    queue.settle(suspect, Settlement::Park(verdict()));
+    queue.settle(whole, Settlement::Split(vec![named(Signal::Logs, "a"), named(Signal::Logs, "b")]));
+    settled(&queue).await;
+    let suspect = queue.lease_parked(Signal::Logs, Taker::Primary).await.unwrap();
+    queue.append(named(Signal::Logs, "young")).await.unwrap();
+    hands.pass(HOUR / 2 + 1);
+    look(&queue, "all but one are too old", || books(&queue, Signal::Logs).queued_batches == 1).await;
+    queue.settle(suspect, delivered());
+    settled(&queue).await;
+    let logs = books(&queue, Signal::Logs);
+    assert_eq!((logs.dropped[DropReason::MaxAge as usize], logs.parked, logs.parked_bytes), (6, 0, 0));
+    assert_eq!((logs.delivered, queue.snapshot().late_settles), (0, 1));
+    assert_books(&queue).await;
+    kill(queue).await;
+    let queue = timed(&config, &hands);
+    assert_books(&queue).await;
+    assert!(queue.lease_parked(Signal::Logs, Taker::Primary).await.is_none());
+    assert_eq!(next(&queue, Signal::Logs, Lane::Backlog).await.unwrap().1, "young");
+    queue.close().await;
+}
+
+/// Scenario: dead letters, more than one look takes, grow older than they may, and one comes later. Guarantee: the old ones go,
+/// counted, the young one stays, and all of them stay counted as dead.
+#[tokio::test]
+async fn dead_letters_go_when_they_are_too_old() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path());
+    config.dead_letters.max_age = Duration::from_secs(86_400);
+    let hands = Hands::at(1_800_000_000_000);
+    let queue = timed(&config, &hands);
+    for number in 0..101 {
+        queue.append(named(Signal::Logs, "x")).await.unwrap();
+        let (lease, _) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
+        if number == 100 {
+            settled(&queue).await;
+            hands.pass(HOUR);
+        }
+        queue.settle(lease, Settlement::Dead(verdict()));
+    }
+    settled(&queue).await;
+    hands.pass(23 * HOUR);
+    looked(&queue).await;
+    assert_eq!(queue.snapshot().dead_letters.0, 101, "none is older than a day");
+    hands.pass(HOUR);
+    until("the old ones are removed", || {
+        queue.shared.pulse.hurry();
+        queue.snapshot().dead_letters.0 == 1
+    })
+    .await;
+    looked(&queue).await;
+    let snapshot = queue.snapshot();
+    assert_eq!((snapshot.dead_letters.0, snapshot.dead_letters_expired), (1, 100));
+    assert_eq!(books(&queue, Signal::Logs).dead_total(), 101);
+    assert_books(&queue).await;
+    queue.close().await;
+}
+
+fn verdict() -> Verdict {
+    Verdict {
+        reason: DeadReason::Suspect,
+        target: "hub".to_owned(),
+        status: "HTTP 500".to_owned(),
+        message: String::new(),
+        attempts: 9,
+        first_ms: 1,
+        last_ms: 2,
     }
 }
 

@@ -32,7 +32,7 @@ impl Letter {
     /// Reads what was written when the batch was condemned. Where the letter itself is damaged that is all it says, so that
     /// it can be removed.
     pub(super) fn read(signal: Signal, key: Key, value: &[u8]) -> Letter {
-        let (Story { verdict, items, weight }, rest) = match letter::decode(value) {
+        let (Story { verdict, items, weight, .. }, rest) = match letter::decode(value) {
             Ok(letter) => letter,
             Err(garbled) => (Story::lost(&garbled.to_string(), 0, None, None), &[][..]),
         };

@@ -49,6 +49,8 @@ pub(in crate::queue) struct Import {
 pub(in crate::queue) enum Fate {
     Replay,
     Purge,
+    /// Removed for its age.
+    Expire,
 }
 
 /// Dead letters that are dealt with, and what was done so far.
@@ -140,7 +142,7 @@ impl Import {
 }
 
 impl Letters {
-    fn new(fate: Fate, mut letters: Vec<(Signal, Key)>, reply: Reply<Moved>) -> Letters {
+    pub(in crate::queue) fn new(fate: Fate, mut letters: Vec<(Signal, Key)>, reply: Reply<Moved>) -> Letters {
         letters.sort_unstable_by(|a, b| b.cmp(a));
         letters.dedup();
         Letters { fate, letters, moved: Moved::default(), reply }
@@ -203,15 +205,19 @@ impl Committer {
         }
         let Letters { fate, moved, reply, .. } = work;
         if moved.batches > 0 {
-            let what = if fate == Fate::Purge { "removed" } else { "sent again" };
-            tracing::warn!(batches = moved.batches, items = moved.items, "dead letters {what} by hand");
+            let what = match fate {
+                Fate::Replay => "sent again by hand",
+                Fate::Purge => "removed by hand",
+                Fate::Expire => "removed for their age",
+            };
+            tracing::warn!(batches = moved.batches, items = moved.items, "dead letters {what}");
         }
         let _ = reply.send(Ok(moved));
         Ok(None)
     }
 
     fn move_letter(&self, group: &mut Group<'_>, fate: Fate, letter: Letter) -> Result<(), String> {
-        if fate == Fate::Purge {
+        if fate != Fate::Replay {
             group.discard(&letter);
             return Ok(());
         }
