@@ -42,6 +42,8 @@ pub(super) enum Command {
         removed: Removed,
         reply: Reply<Removed>,
     },
+    /// Writes down what is on its way, unsynced.
+    Note { suspects: Vec<u8>, reply: Reply<()> },
     /// Saves a reading of the clocks.
     SaveClock(Reading),
 }
@@ -52,7 +54,7 @@ impl Command {
         match self {
             Command::Import(import) => import.refuse(error),
             Command::Letters(letters) => drop(letters.reply.send(Err(error))),
-            Command::Sync(reply) => drop(reply.send(Err(error))),
+            Command::Sync(reply) | Command::Note { reply, .. } => drop(reply.send(Err(error))),
             Command::Drop { reply, .. } | Command::Release { reply, .. } => drop(reply.send(Err(error))),
             Command::SaveClock(_) => {}
         }

@@ -208,7 +208,7 @@ impl<'e> Group<'e> {
                 }
             }
             How::Park { head, body, entry } => {
-                part.parked.push((key, held));
+                part.parked.push((key, Held { barred: entry.is_barred(), ..held }));
                 books.parked += items;
                 books.parked_batches += 1;
                 books.parked_bytes += held.weight;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::careful::Pass;
 use super::ledger::{DeadReason, DropReason};
 use super::parts;
 use super::shared::Shared;
@@ -40,6 +41,8 @@ pub(super) struct Ticket {
     pub(super) number: u64,
     /// Bytes that it lets delivery hold.
     pub(super) weight: u64,
+    /// The turn, while batches are handed out one at a time.
+    pub(super) pass: Option<Pass>,
     /// Whether giving it back counts as an attempt: the batch was handed out.
     pub(super) counts: bool,
     /// Whether it was used up already.

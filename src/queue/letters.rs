@@ -1,4 +1,4 @@
-//! Dead letters: what is written when a batch is condemned.
+//! Dead letters and suspects: what is written when a batch is condemned.
 
 use bytes::Bytes;
 
@@ -26,4 +26,18 @@ pub(super) fn corrupt(why: &str, bytes: Bytes, held: &Held) -> How {
     let story = Story::lost(why, super::clock::now_ms(), Some(u64::from(held.items)), Some(held.weight));
     letter::encode(&story, &mut head);
     How::Dead { reason: DeadReason::Corrupt, head, body: bytes }
+}
+
+/// The story of a batch that was on its way in so many ends of the process. The target is the queue itself.
+pub(super) fn fatal(ends: u8) -> Verdict {
+    let now_ms = super::clock::now_ms();
+    Verdict {
+        reason: DeadReason::Suspect,
+        target: String::new(),
+        status: "the process ended".to_owned(),
+        message: format!("{ends} times while this batch was on its way, alone"),
+        attempts: u32::from(ends),
+        first_ms: now_ms,
+        last_ms: now_ms,
+    }
 }

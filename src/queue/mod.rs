@@ -22,6 +22,7 @@
 //! | `trim`, `clock`, `intake` | what is removed for space or age; what is taken |
 //! | `tools/` | what a person asks: lists, copies, checks, dead letters, imports |
 //! | `open`, `recover`, `life`, `owner`, `directory` | open, recover, close, reopen after a failure, lock |
+//! | `careful` | the batch that kills the process: found out |
 //! | `memory/`, `out` | how much each part may hold, from the limit of the process; what delivery holds |
 //! | `salvage/` | damaged files: found out, mended, accounted for |
 //! | `codec/`, `store/` | bytes on disk; the store, RocksDB named there alone |
@@ -40,6 +41,7 @@ pub mod simulation {
 }
 
 mod ballast;
+mod careful;
 mod clock;
 mod codec;
 mod command;
@@ -82,6 +84,7 @@ pub use command::Removed;
 pub use error::{AppendError, OpenError, QueueError, StoreError};
 pub use lease::{Lane, Lease, Pending, Settlement, Taker, Verdict};
 
+use self::careful::{Careful, Pass, Turn};
 use self::command::Command;
 use self::inbox::{Append, End};
 use self::lanes::{Grant, Held, Stored};
@@ -174,6 +177,40 @@ impl Queue {
     /// Fresh batches come from memory at once; backlog is read off the runtime's threads, ahead of time where possible.
     /// Cancelling the future leases nothing.
     pub async fn lease(&self, signal: Signal, lane: Lane, taker: Taker) -> Option<Lease> {
+        loop {
+            let turn = Careful::turn(&self.shared, Instant::now());
+            let pass = match turn {
+                Turn::Free => return self.lease_now(signal, lane, taker).await,
+                Turn::Others => return None,
+                Turn::Mine(pass) => pass,
+            };
+            let lease = self.lease_now(signal, lane, taker).await?;
+            if let Some(lease) = self.carefully(lease, pass).await {
+                return Some(lease);
+            }
+        }
+    }
+
+    /// Writes down that a batch is about to go out. `None` for one that ended the process too often: it is parked.
+    async fn carefully(&self, mut lease: Lease, mut pass: Pass) -> Option<Lease> {
+        let (signal, key) = (lease.ticket.signal, lease.ticket.key);
+        let ends = pass.ends(signal, key);
+        if ends >= careful::FATAL {
+            tracing::error!(
+                %signal, batch = %lease.id, ends,
+                "each time that this batch was on its way the process ended: it is parked, and not tried again by itself"
+            );
+            lease.ticket.pass = Some(pass);
+            self.settle(lease, Settlement::Park(letters::fatal(ends)));
+            return None;
+        }
+        if pass.write_down(signal, key).await {
+            lease.ticket.pass = Some(pass);
+        }
+        Some(lease)
+    }
+
+    async fn lease_now(&self, signal: Signal, lane: Lane, taker: Taker) -> Option<Lease> {
         match lane {
             _ if self.shared.out.is_full(signal) => None,
             Lane::Fresh if !self.shared.is_open() => None,
@@ -248,7 +285,17 @@ impl Queue {
 
     fn ticket(&self, signal: Signal, key: Key, number: u64, weight: u64) -> Ticket {
         self.shared.out.take(signal, weight);
-        Ticket { shared: Arc::clone(&self.shared), signal, key, epoch: 0, number, weight, counts: false, spent: false }
+        Ticket {
+            shared: Arc::clone(&self.shared),
+            signal,
+            key,
+            epoch: 0,
+            number,
+            weight,
+            pass: None,
+            counts: false,
+            spent: false,
+        }
     }
 
     fn send(&self, errand: Option<Errand>) {
@@ -260,7 +307,7 @@ impl Queue {
     /// The parked batch of a signal that was left alone for longest. One at a time: `None` while another is out. Meant to be
     /// asked for now and then, and to be sent alone; it ends as delivered, dead, dropped or returned.
     pub async fn lease_parked(&self, signal: Signal, taker: Taker) -> Option<Lease> {
-        if !self.shared.is_open() {
+        if !self.shared.is_open() || self.shared.careful.is_active() {
             return None;
         }
         let (key, held, number) = self.shared.lanes(signal).lease_parked(taker, Instant::now())?;
@@ -272,8 +319,12 @@ impl Queue {
         if !self.shared.is_open() {
             return Pending::default();
         }
-        let laden = self.shared.out.is_full(signal);
-        Pending { laden, ..self.shared.lanes(signal).pending(taker, Instant::now()) }
+        let now = Instant::now();
+        let careful = self.shared.careful.taken(&self.shared, now);
+        let pending = self.shared.lanes(signal).pending(taker, now);
+        let laden = self.shared.out.is_full(signal) || careful.is_some();
+        let held_until = pending.held_until.into_iter().chain(careful).min();
+        Pending { laden, held_until, ..pending }
     }
 
     /// Completes when something of that signal became leasable since the last call. Meant for one waiter a signal.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::careful;
 use super::directory::Directory;
 use super::error::StoreError;
 use super::life::{Life, spawn};
@@ -54,7 +55,12 @@ impl Owner {
         let config = config.clone();
         let mut owner = Owner { shared, config, budget, directory, opener, pause: Duration::ZERO };
         let (engine, recovered) = owner.open()?;
+        let (clean, books) = (recovered.clean, recovered.books);
+        let suspects = careful::recover(engine.as_ref(), clean, &books)?;
         let life = owner.begin(engine, recovered)?;
+        if !clean {
+            owner.shared.careful.begin(suspects, &books);
+        }
         owner.shared.opened();
         let (ended, closed) = watch::channel(false);
         spawn("queue-commit", move || {

@@ -181,8 +181,8 @@ pub(super) fn read_parked(view: &dyn View, signal: Signal) -> Result<Vec<(Key, H
         keys::parse_parked(key),
         Parked::decode(value),
     ) {
-        (Some((_, key)), Ok(Parked { twin, owed, .. })) => {
-            parked.push((key, Held { items: twin.items, weight: twin.weight, owed, attempts: 0, parked: true }));
+        (Some((_, key)), Ok(entry)) => {
+            parked.push((key, Held::parked(&entry)));
             ControlFlow::Continue(())
         }
         _ => {

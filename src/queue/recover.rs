@@ -27,6 +27,8 @@ pub(super) struct Recovered {
     pub intervals: [Intervals; 3],
     pub parked: [Vec<(Key, Held)>; 3],
     pub dead: meta::Dead,
+    /// Whether the store was closed by whoever had it before.
+    pub clean: bool,
 }
 
 /// Reads what is needed to go on, whatever the length of the backlog, and raises the epoch, synced.
@@ -82,7 +84,7 @@ pub(super) fn recover(
     let queued: u64 = books.iter().map(|books| books.queued_batches).sum();
     let clean = run == meta::Run::Closed;
     tracing::info!(epoch, queued, clean, "queue opened");
-    Ok(Recovered { store, epoch, books, intervals, parked, dead })
+    Ok(Recovered { store, epoch, books, intervals, parked, dead, clean })
 }
 
 /// Books what a loss of power took: what came in by the mark and not by the books, as far as it was still queued by the

@@ -137,8 +137,8 @@ fn parked_below(engine: &dyn Engine, signal: Signal, below: Key) -> Result<Vec<(
             return ControlFlow::Continue(());
         };
         match Parked::decode(value) {
-            Ok(Parked { twin, owed, .. }) => {
-                found.push((key, Held { items: twin.items, weight: twin.weight, owed, attempts: 0, parked: true }));
+            Ok(entry) => {
+                found.push((key, Held::parked(&entry)));
             }
             Err(error) => garbled = Err(StoreError::unreadable(format_args!("index entry {key}"), &error)),
         }

@@ -53,6 +53,9 @@ fn end_of(mut lease: Lease, how: Settlement) -> Option<End> {
     let ticket = &mut lease.ticket;
     ticket.spent = true;
     let (signal, key, number) = (ticket.signal, ticket.key, ticket.number);
+    if let Some(pass) = &ticket.pass {
+        pass.settled(signal, key);
+    }
     if how.fate() != Fate::Goes {
         ticket.shared.lanes(signal).ended_as(key, number, how.fate());
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::careful::Careful;
 use super::clock::Clock;
 use super::error::{AppendError, StoreError};
 use super::inbox::Inbox;
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     /// What an OK survives.
     pub durability: Durability,
     pub out: Out,
+    pub careful: Careful,
     pub pulse: Pulse,
     pub reclaims: Reclaims,
 }
@@ -122,6 +124,7 @@ impl Shared {
             durability: config.durability,
             dead_limit: config.dead_letters.max_size,
             out: Out::new(budget.leased),
+            careful: Careful::default(),
             pulse: Pulse::default(),
             reclaims: Reclaims::new(),
         }

@@ -8,10 +8,13 @@
 mod damage_at_rest;
 mod disk_full;
 mod errors;
+mod fatal_batch;
 mod held_lane;
 mod inject;
 mod kills;
 mod queues;
+#[path = "../support/sink.rs"]
+mod sink;
 #[path = "../support/skip.rs"]
 mod skip;
 mod small_memory;

@@ -3,6 +3,7 @@
 //! Pure functions between bytes and words: no store, no clock.
 
 pub(super) mod books;
+pub(super) mod careful;
 pub(super) mod letter;
 pub(super) mod meta;
 pub(super) mod parked;

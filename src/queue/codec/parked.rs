@@ -18,6 +18,12 @@ pub(in crate::queue) struct Parked {
 }
 
 impl Parked {
+    /// Whether the queue itself parked it, for what happens to the process when it is sent: no target is to get it unless a
+    /// person wants that.
+    pub(in crate::queue) fn is_barred(&self) -> bool {
+        self.story.target.is_empty()
+    }
+
     /// As it lies on disk.
     pub(in crate::queue) fn encode(&self) -> Vec<u8> {
         let mut bytes = self.twin.encode().to_vec();

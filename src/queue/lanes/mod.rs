@@ -31,6 +31,8 @@ use self::parked::Parked;
 use self::returned::Returned;
 use self::ring::Ring;
 use self::source::Source;
+use super::codec::parked::Parked as Entry;
+use super::codec::twin::Twin;
 use super::intervals::{Edit, Intervals};
 use super::lease::{Lane, Taker};
 use super::ledger::Ledger;
@@ -52,6 +54,8 @@ pub(super) struct Held {
     pub attempts: u32,
     /// Whether it lies out of the line.
     pub parked: bool,
+    /// Whether it stays there until a person decides.
+    pub barred: bool,
 }
 
 impl Ending {
@@ -62,7 +66,13 @@ impl Ending {
 
 impl Held {
     pub(super) fn of(batch: &Batch, owed: bool) -> Held {
-        Held { items: batch.items, weight: batch.weight() as u64, owed, attempts: 0, parked: false }
+        Held { items: batch.items, weight: batch.weight() as u64, owed, attempts: 0, parked: false, barred: false }
+    }
+
+    /// Of one that is parked, by its index entry.
+    pub(super) fn parked(entry: &Entry) -> Held {
+        let Twin { items, weight, .. } = entry.twin;
+        Held { items, weight, owed: entry.owed, attempts: 0, parked: true, barred: entry.is_barred() }
     }
 }
 

@@ -43,7 +43,9 @@ impl Parked {
             return None;
         }
         let may_go = |waiting: &Waiting| {
-            waiting.not_before.is_none_or(|at| at <= now) && (taker == Taker::Primary || !waiting.held.owed)
+            !waiting.held.barred
+                && waiting.not_before.is_none_or(|at| at <= now)
+                && (taker == Taker::Primary || !waiting.held.owed)
         };
         let ready = self.waiting.iter().filter(|(_, waiting)| may_go(waiting));
         let key = ready.min_by_key(|(_, waiting)| waiting.since).map(|(key, _)| *key)?;

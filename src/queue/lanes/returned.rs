@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn held(owed: bool) -> Held {
-        Held { items: 1, weight: 1, owed, parked: false, attempts: 0 }
+        Held { items: 1, weight: 1, owed, parked: false, barred: false, attempts: 0 }
     }
 
     /// Scenario: batches come back, some held, some owed. Guarantee: the lowest that is not held comes first, a fallback gets

@@ -25,7 +25,7 @@ async fn a_kill_loses_nothing_and_repeats_only_what_was_leased() {
     kill(queue).await;
     drop(leased);
 
-    let queue = Queue::open(&config(directory.path())).unwrap();
+    let queue = reopened(&config(directory.path()));
     assert_books(&queue).await;
     let mut names = Vec::new();
     while let Some((lease, name)) = next(&queue, Signal::Logs, Lane::Backlog).await {

@@ -57,6 +57,13 @@ pub(super) fn queue() -> (Queue, TempDir) {
     (Queue::open(&config(directory.path())).unwrap(), directory)
 }
 
+/// Opens a queue that was killed, for tests that are not about the care that this leads to.
+pub(super) fn reopened(config: &QueueConfig) -> Queue {
+    let queue = Queue::open(config).unwrap();
+    queue.shared.careful.end();
+    queue
+}
+
 /// Leases the next batch of a lane for the primary, and its name.
 pub(super) async fn next(queue: &Queue, signal: Signal, lane: Lane) -> Option<(Lease, String)> {
     let lease = queue.lease(signal, lane, Taker::Primary).await?;

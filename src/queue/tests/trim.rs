@@ -220,7 +220,7 @@ async fn a_full_queue_drops_the_oldest_where_it_may() {
     assert_eq!(books(&queue, Signal::Traces).queued_batches, 4);
     assert_books(&queue).await;
     kill(queue).await;
-    let queue = Queue::open(&config).unwrap();
+    let queue = reopened(&config);
     assert_books(&queue).await;
     let mut seen = (Key::new(0), 0);
     while let Some(lease) = queue.lease(Signal::Logs, Lane::Backlog, Taker::Primary).await {
@@ -254,7 +254,7 @@ async fn owed_data_never_makes_the_queue_refuse() {
     assert!(logs.owed_released >= 72, "{} were released", logs.owed_released);
     assert_books(&queue).await;
     kill(queue).await;
-    let queue = Queue::open(&config).unwrap();
+    let queue = reopened(&config);
     assert_books(&queue).await;
     let mut paid = 0;
     while let Some(lease) = queue.lease(Signal::Logs, Lane::Backlog, Taker::Primary).await {

@@ -88,6 +88,7 @@ impl Life {
             Some(disk) => Queue::open_in_memory(&config, disk).unwrap(),
             None => Queue::open(&config).unwrap(),
         });
+        self.queue().shared.careful.end(); // one batch at a time is tested elsewhere
         self.leases.clear();
         self.model.forget_leases();
         self.moments = vec![self.model.clone()];
