@@ -95,6 +95,9 @@ pub enum QueueError {
         /// The quota in bytes.
         quota: u64,
     },
+    /// The import of a file is further than whoever imports thinks.
+    #[error("somebody else brings in the same file")]
+    Overtaken,
     /// The store could not be read.
     #[error("the store could not be read")]
     Store(#[from] StoreError),

@@ -115,10 +115,11 @@ async fn file(args: &ReplayArgs, path: &Path, way: &Way) -> Result<Report, Failu
     };
     let mut before = None;
     if let Some(token) = token {
-        if args.again {
-            bring(way, &Import { batches: Vec::new(), mark: Some(Mark { token, line: 0, done: true }) }, None).await?;
-        }
         before = way.get::<Imported>(format_args!("/queue/imported?token={token}")).await?.line;
+        if args.again && before.is_some() {
+            let mark = Some(Mark { token, after: before.take(), line: 0, done: true });
+            bring(way, &Import { batches: Vec::new(), mark }, None).await?;
+        }
     }
     let mut report = Report { file: name.clone(), taken_before: before.unwrap_or(0), ..Report::default() };
     let progress = Progress::new("replay", Unit::Bytes, length);
@@ -135,7 +136,7 @@ async fn file(args: &ReplayArgs, path: &Path, way: &Way) -> Result<Report, Failu
             let taken: Vec<Bundle> = std::mem::take(&mut batches);
             let amount = taken.len() as u64;
             if amount > 0 {
-                let mark = token.map(|token| Mark { token, line: number, done: false });
+                let mark = token.map(|token| Mark { token, after: before.replace(number), line: number, done: false });
                 bring(way, &Import { batches: taken, mark }, Some(&progress)).await?;
             }
             (report.batches, report.items) = (report.batches + amount, report.items + items);

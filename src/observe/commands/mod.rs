@@ -93,6 +93,7 @@ impl From<QueueError> for Refusal {
             QueueError::Store(cause) => {
                 Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format_args!("{error}: {cause}"))
             }
+            QueueError::Overtaken => Refusal::new(StatusCode::CONFLICT, error),
             QueueError::Full { retry_after } => {
                 let retry_after = Some(*retry_after);
                 Refusal { retry_after, ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error) }

@@ -131,13 +131,15 @@ async fn removed_dead_letters_stay_counted() {
 #[tokio::test]
 async fn an_import_knows_how_far_it_came() {
     let (queue, directory) = queue();
-    let mark = |line, done| Some(Mark { token: 7, line, done });
-    queue.import(vec![named(Signal::Traces, "a"), named(Signal::Logs, "b")], mark(2, false)).await.unwrap();
+    let mark = |after, line, done| Some(Mark { token: 7, after, line, done });
+    queue.import(vec![named(Signal::Traces, "a"), named(Signal::Logs, "b")], mark(None, 2, false)).await.unwrap();
+    let again = queue.import(vec![named(Signal::Traces, "a")], mark(None, 1, false)).await;
+    assert!(matches!(again, Err(QueueError::Overtaken)), "somebody else was there: {again:?}");
     assert_books(&queue).await;
     kill(queue).await;
     let queue = Queue::open(&config(directory.path())).unwrap();
     assert_eq!((queue.imported(7).await.unwrap(), queue.imported(8).await.unwrap()), (Some(2), None));
-    queue.import(vec![named(Signal::Logs, "c")], mark(3, true)).await.unwrap();
+    queue.import(vec![named(Signal::Logs, "c")], mark(Some(2), 3, true)).await.unwrap();
     assert_eq!(queue.imported(7).await.unwrap(), None);
     let imported: u64 = queue.snapshot().signals.iter().map(|depth| depth.books.imported).sum();
     assert_eq!(imported, 3);

@@ -22,7 +22,7 @@ use crate::queue::command::{Command, Reply};
 use crate::queue::commit::Committer;
 use crate::queue::error::{QueueError, StoreError};
 use crate::queue::group::Group;
-use crate::queue::store::{Family, keys};
+use crate::queue::store::{Engine, Family, keys};
 
 /// How far an import came, kept with the batches in one set of changes: whoever was cut off asks, and goes on behind it
 /// without bringing in anything twice or leaving anything out.
@@ -30,7 +30,9 @@ use crate::queue::store::{Family, keys};
 pub struct Mark {
     /// Names the import; chosen by whoever imports.
     pub token: u64,
-    /// The last line that was taken, from 1.
+    /// The last line that was taken before, as far as whoever imports knows. Where it is another, somebody else imports the same.
+    pub after: Option<u64>,
+    /// The last line that is taken with this, from 1.
     pub line: u64,
     /// Whether it was the last: nothing is kept then.
     pub done: bool,
@@ -104,12 +106,7 @@ impl Queue {
 
     /// The last line that an import took; `None` when it took none, or is done.
     pub async fn imported(&self, token: u64) -> Result<Option<u64>, QueueError> {
-        self.look(move |engine, _| {
-            let line = engine.get(Family::Meta, &keys::import(token))?;
-            let line = line.map(|line| line.as_slice().try_into().map(u64::from_le_bytes)).transpose();
-            line.map_err(|_| StoreError::corrupt("the mark of an import means nothing"))
-        })
-        .await
+        self.look(move |engine, _| marked(engine, token)).await
     }
 
     /// Puts dead letters back into their queues, as batches received when they were.
@@ -134,6 +131,13 @@ impl Queue {
     }
 }
 
+/// The last line of an import that was taken.
+fn marked(engine: &dyn Engine, token: u64) -> Result<Option<u64>, StoreError> {
+    let line = engine.get(Family::Meta, &keys::import(token))?;
+    let line = line.map(|line| line.as_slice().try_into().map(u64::from_le_bytes)).transpose();
+    line.map_err(|_| StoreError::corrupt("the mark of an import means nothing"))
+}
+
 impl Import {
     /// For whoever waits.
     pub(in crate::queue) fn refuse(self, error: QueueError) {
@@ -154,6 +158,14 @@ impl Committer {
     pub(in crate::queue) fn import(&mut self, import: Import) -> Result<(), StoreError> {
         let Import { batches, mark, reply } = import;
         let engine = Arc::clone(&self.engine);
+        let refusal = mark.and_then(|mark| match marked(engine.as_ref(), mark.token) {
+            Ok(line) => (line != mark.after).then_some(QueueError::Overtaken),
+            Err(error) => Some(error.into()),
+        });
+        if let Some(error) = refusal {
+            let _ = reply.send(Err(error));
+            return Ok(());
+        }
         let mut changes = engine.begin(batches.iter().map(|batch| batch.weight() + 256).sum::<usize>() + 1024);
         match mark {
             Some(Mark { token, done: true, .. }) => changes.delete(Family::Meta, &keys::import(token)),
