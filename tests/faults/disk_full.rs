@@ -81,7 +81,7 @@ async fn until_refused(gateway: &Gateway) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let waited = tokio::time::timeout(seconds(60), full).await;
+    let waited = tokio::time::timeout(seconds(120), full).await;
     assert!(waited.is_ok(), "the intake is never closed:\n{}", gateway.log());
 }
 
@@ -118,15 +118,15 @@ async fn a_full_volume_stops_the_intake_and_nothing_else() {
         let before = load.acknowledged();
         let queued = gateway.books("queued");
         hub.bring_back().await;
-        until("the queue drains", seconds(60), || gateway.books("queued") < queued / 4).await;
-        until("the intake opens by itself", seconds(60), || load.acknowledged() > before + 50).await;
+        until("the queue drains", seconds(120), || gateway.books("queued") < queued / 4).await;
+        until("the intake opens by itself", seconds(120), || load.acknowledged() > before + 50).await;
         until("there is a reserve again", seconds(30), || volume.holds_ballast()).await;
         gateway.assert_balanced();
         hub.take_away().await;
     }
     hub.bring_back().await;
     let acknowledged = load.stop().await;
-    until("everything is settled", seconds(60), || gateway.books("queued") == 0).await;
+    until("everything is settled", seconds(120), || gateway.books("queued") == 0).await;
     gateway.assert_balanced();
     assert_eq!(hub.missing(&acknowledged), []);
     for account in ["dead", "dropped", "rejected"] {

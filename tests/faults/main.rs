@@ -13,6 +13,7 @@ mod held_lane;
 mod inject;
 mod kills;
 mod queues;
+mod removals;
 #[path = "../support/sink.rs"]
 mod sink;
 #[path = "../support/skip.rs"]

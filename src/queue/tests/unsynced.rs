@@ -44,10 +44,13 @@ async fn life(durability: Durability, how: Crash) -> u64 {
     settled(&queue).await;
     let marked = || Watermark::read(directory.path()).unwrap().books[Signal::Logs.index()];
     until("the watermark follows", || marked().delivered == 6).await;
+    let file = directory.path().join("spillway.watermark");
+    let watermark = std::fs::read(&file).unwrap();
     disk.crash(how);
     kill(queue).await;
     let mut seen = None;
     for _ in 0..2 {
+        std::fs::write(&file, &watermark).unwrap(); // as after a kill before it was written again
         let queue = Queue::open_in_memory(&config, &disk).unwrap();
         let books = queue.snapshot().signals[Signal::Logs.index()].books;
         assert_books(&queue).await;
