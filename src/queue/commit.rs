@@ -3,6 +3,7 @@
 //! It writes what arrived during the last fsync as one group, then tells the waiters. There is no linger timer: the fsync
 //! is the timer. Settles ride on batches, or are written by themselves when they are due.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use super::inbox::{Append, End, Wake, Work};
 use super::intervals::Intervals;
 use super::ledger::Ledger;
 use super::losses::Losses;
+use super::salvage::progress::Progress;
 use super::shared::{Fuse, Shared};
 use super::store::{Engine, Family, keys};
 use crate::config::Durability;
@@ -40,6 +42,8 @@ pub(super) struct Committer {
     pub unsynced: Option<Instant>,
     /// Bytes of bodies that a group holds at most, or one body.
     pub group: usize,
+    /// Where the books are, for a salvage. A failure costs what that can say.
+    pub progress: io::Result<Progress>,
 }
 
 impl Committer {
@@ -162,6 +166,12 @@ impl Committer {
             false => self.unsynced = self.unsynced.or(Some(begun)),
         }
         self.books = committed.books;
+        if let (true, Ok(progress)) = (sync, &mut self.progress)
+            && let Err(error) = progress.note(&self.shared, self.books)
+        {
+            tracing::warn!(%error, "how far the books are cannot be written down");
+            self.progress = Err(error);
+        }
         self.dead = committed.dead;
         committed.publish(&self.shared);
         for (key, done) in waiters {

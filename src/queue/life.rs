@@ -14,6 +14,7 @@ use super::losses::Losses;
 use super::memory::Budget;
 use super::reader::{self, Errand};
 use super::recover::Recovered;
+use super::salvage::progress::Progress;
 use super::shared::Shared;
 use super::store::Engine;
 use crate::config::QueueConfig;
@@ -49,6 +50,7 @@ impl Life {
             losses: Losses::default(),
             unsynced: None,
             group: usize::try_from(budget.group).unwrap_or(usize::MAX),
+            progress: Progress::open(&config.directory),
         };
         let mut keeper = Keeper::new(Arc::clone(&engine), Arc::clone(&shared), store.to_owned(), config, budget);
         keeper.measure();

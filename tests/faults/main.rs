@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "the support is shared with other suites, which use more of it")]
 
 mod damage_at_rest;
+mod damaged_start;
 mod disk_full;
 mod errors;
 mod fatal_batch;

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `log`, `changes`, `wal`, `manifest`, `blobs` | RocksDB's files, read without RocksDB |
 //! | `note` | what is being done, so that it survives a kill |
-//! | `watermark` | what is known when all else is gone |
+//! | `watermark`, `progress` | what is known when all else is gone |
 //! | `rebuild`, `reckon` | the store made anew, the books after it |
 //!
 //! It runs before any thread of the queue, under the directory's lock. It knows no lease, no lane and no client.
@@ -19,6 +19,7 @@ pub(super) mod changes;
 mod log;
 mod manifest;
 mod note;
+pub(super) mod progress;
 mod rebuild;
 mod reckon;
 pub(super) mod wal;

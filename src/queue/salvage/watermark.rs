@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::progress;
 use crate::batch::Signal;
 use crate::config::Durability;
 use crate::queue::codec::{Garbled, Reader, books};
@@ -69,10 +70,16 @@ impl Keeping {
 }
 
 impl Watermark {
-    /// The watermark of a directory; `None` where there is none that reads.
+    /// The watermark of a directory, or where [`progress`] knows more, that; `None` where nothing reads.
     pub(in crate::queue) fn read(directory: &Path) -> Option<Watermark> {
-        let bytes = fs::read(directory.join(FILE)).ok()?;
-        Watermark::decode(&bytes).ok()
+        let bytes = fs::read(directory.join(FILE)).ok();
+        let kept = bytes.and_then(|bytes| Watermark::decode(&bytes).ok());
+        kept.into_iter().chain(progress::read(directory)).max_by_key(Watermark::came)
+    }
+
+    /// How far it got.
+    pub(super) fn came(&self) -> u64 {
+        self.books.iter().map(came).sum()
     }
 
     /// Written beside and renamed into place, synced: the file is whole or as it was.
@@ -80,7 +87,7 @@ impl Watermark {
         replace(directory, FILE, &self.encode())
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
         bytes.extend(self.store.to_le_bytes());
         bytes.extend(self.epoch.to_le_bytes());
@@ -92,7 +99,7 @@ impl Watermark {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Result<Watermark, Garbled> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Watermark, Garbled> {
         let (content, crc) = bytes.split_last_chunk().ok_or(Garbled("watermark is too short"))?;
         let mut reader = Reader(content);
         if u32::from_le_bytes(*crc) != crc32c::crc32c(content) || reader.u8()? != VERSION {
