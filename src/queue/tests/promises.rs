@@ -142,15 +142,18 @@ async fn a_settle_is_written_and_synced_when_nothing_arrives() {
     queue.close().await;
 }
 
-/// Scenario: a settle whose lease is no longer current. Guarantee: it is ignored and counted late.
+/// Scenario: settles of a batch that is out on another lease, an earlier and a later one. Guarantee: they are ignored and
+/// counted late.
 #[tokio::test]
 async fn a_late_settle_changes_nothing() {
     let (queue, _directory) = queue();
-    queue.append(named(Signal::Logs, "a")).await.unwrap();
-    let (mut lease, _) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
-    lease.ticket.number += 1;
-    queue.settle(lease, delivered());
-    until("the late settle was noticed", || queue.snapshot().late_settles == 1).await;
+    for (settles, other) in [(1, -1), (2, 1)] {
+        queue.append(named(Signal::Logs, "a")).await.unwrap();
+        let (mut lease, _) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
+        lease.ticket.number = lease.ticket.number.wrapping_add_signed(other);
+        queue.settle(lease, delivered());
+        until("the late settle was noticed", || queue.snapshot().late_settles == settles).await;
+    }
     assert_eq!(queue.snapshot().signals[Signal::Logs.index()].books.delivered, 0);
     assert_books(&queue).await;
     queue.close().await;
