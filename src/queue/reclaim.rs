@@ -82,8 +82,9 @@ impl Shared {
     /// Waits while the drain of a signal is too far ahead of the reclaim.
     pub(super) fn await_reclaim(&self, signal: Signal) {
         let last = self.reclaims.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let settled = self.counts.settled_bytes[signal.index()].get();
-        let ahead = |last: &mut [Last; 3]| settled - last[signal.index()].settled >= AHEAD && self.is_open();
+        // Looked at anew each time: a reclaim that ended meanwhile may have begun after this wait did.
+        let settled = &self.counts.settled_bytes[signal.index()];
+        let ahead = |last: &mut [Last; 3]| settled.get() - last[signal.index()].settled >= AHEAD && self.is_open();
         if self.is_wasteful() {
             drop(self.reclaims.ended.wait_timeout_while(last, PATIENCE, ahead));
         }

@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB, DBAccess, DBCompressionType,
@@ -10,7 +9,7 @@ use rocksdb::{
     WriteBatch, WriteOptions,
 };
 
-use super::{Changes, Engine, Family, View, Visit, keys};
+use super::{Changes, Engine, Family, View, Visit};
 use crate::batch::{Key, Signal};
 use crate::queue::error::StoreError;
 use crate::queue::memory::Budget;
@@ -25,9 +24,6 @@ const MEMTABLES: u64 = 4;
 /// An open RocksDB.
 pub(in crate::queue) struct Rocks {
     db: DB,
-    /// Bytes written since all families were flushed, and from where on the logs that hold them are worth flushes.
-    logged: AtomicU64,
-    much: u64,
 }
 
 impl Rocks {
@@ -36,8 +32,7 @@ impl Rocks {
         let cache = Cache::new_lru_cache(bytes(budget.blocks));
         let families = Family::ALL
             .map(|family| ColumnFamilyDescriptor::new(family.name(), family_options(family, budget, &cache)));
-        let db = DB::open_cf_descriptors(&database_options(budget), path, families)?;
-        Ok(Rocks { db, logged: AtomicU64::new(0), much: budget.wal / 4 })
+        Ok(Rocks { db: DB::open_cf_descriptors(&database_options(budget), path, families)? })
     }
 
     fn family(&self, family: Family) -> &ColumnFamily {
@@ -63,6 +58,7 @@ fn database_options(budget: &Budget) -> Options {
     options.set_max_background_jobs(2);
     options.set_max_open_files(512);
     options.set_skip_stats_update_on_db_open(true); // or opening takes as long as there are files
+    options.set_advise_random_on_open(false); // a backlog is read in order: let the kernel read ahead
     options.set_bytes_per_sync(1 << 20); // flushes trickle to disk instead of stalling the next fsync
     options.set_log_level(LogLevel::Warn);
     options.set_max_log_file_size(4 << 20);
@@ -200,7 +196,6 @@ impl Changes for RocksChanges<'_> {
     fn commit(self: Box<Self>, sync: bool) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
-        self.rocks.logged.fetch_add(self.batch.size_in_bytes() as u64, Relaxed);
         Ok(self.rocks.db.write_opt(self.batch, &options)?)
     }
 }
@@ -219,21 +214,13 @@ impl Engine for Rocks {
     }
 
     fn reclaim(&self, signal: Signal, from: Key, to: Key) -> Result<(), StoreError> {
-        let records = Family::Records(signal);
+        // All families together: one that keeps unflushed changes keeps the write-ahead log.
+        let families = Family::ALL.map(|family| self.family(family));
+        self.db.flush_cfs_opt(&families, &FlushOptions::default())?;
         let mut compaction = CompactOptions::default();
         compaction.set_exclusive_manual_compaction(false);
-        if self.logged.load(Relaxed) < self.much {
-            // Settles alone: a flush of the records is enough, the others leave a log that is short.
-            self.db.flush_cf_opt(self.family(records), &FlushOptions::default())?;
-        } else {
-            // All families together: one that keeps unflushed changes keeps the write-ahead log.
-            self.logged.store(0, Relaxed);
-            let families = Family::ALL.map(|family| self.family(family));
-            self.db.flush_cfs_opt(&families, &FlushOptions::default())?;
-            let (from, to) = (keys::of(signal, from), keys::of(signal, to));
-            self.db.compact_range_cf_opt(self.family(Family::Index), Some(from), Some(to), &compaction);
-        }
-        self.db.compact_range_cf_opt(self.family(records), Some(from.encode()), Some(to.encode()), &compaction);
+        let records = self.family(Family::Records(signal)); // the index is small, and compacts by itself
+        self.db.compact_range_cf_opt(records, Some(from.encode()), Some(to.encode()), &compaction);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What the disk does without a queue.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -19,6 +19,26 @@ pub(crate) fn plain(place: &Path, bytes: u64) -> f64 {
         file.write_all(&block).and_then(|()| file.sync_data()).expect("a write");
     }
     bytes as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// Reads so many bytes from the files of a folder, in order, from a cold disk; bytes a second.
+pub(crate) fn plain_read(folder: &Path, bytes: u64) -> f64 {
+    forget(folder);
+    let mut files: Vec<_> = fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    let (mut block, mut done) = (vec![0; MIB as usize], 0);
+    let begun = Instant::now();
+    for mut file in files.iter().filter_map(|path| File::open(path).ok()) {
+        while done < bytes {
+            match file.read(&mut block).expect("a read") {
+                0 => break,
+                read => done += read as u64,
+            }
+        }
+    }
+    let speed = done as f64 / begun.elapsed().as_secs_f64();
+    forget(folder);
+    speed
 }
 
 /// Times to write and sync 4 KiB at the end of a file, in seconds.
