@@ -39,7 +39,8 @@ impl Truth {
 }
 
 fn config(directory: &Path) -> QueueConfig {
-    QueueConfig { directory: directory.to_owned(), ..QueueConfig::default() }
+    // A small reserve: its ballast is copied with each store.
+    QueueConfig { directory: directory.to_owned(), reserve: Some(1 << 20), ..QueueConfig::default() }
 }
 
 fn batch(signal: Signal, number: u32, random: &mut StdRng) -> Batch {

@@ -23,6 +23,7 @@ mod small_memory;
 mod space_back;
 #[path = "../support/mod.rs"]
 mod support;
+mod torn_log;
 
 /// One target, with patience short enough for a test.
 fn to(hub: &str) -> String {
