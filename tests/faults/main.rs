@@ -11,6 +11,7 @@ mod disk_full;
 mod errors;
 mod fatal_batch;
 mod held_lane;
+mod idle;
 mod inject;
 mod kills;
 mod queues;
@@ -21,9 +22,11 @@ mod sink;
 mod skip;
 mod small_memory;
 mod space_back;
+mod stalls;
 #[path = "../support/mod.rs"]
 mod support;
 mod torn_log;
+mod volume;
 
 /// One target, with patience short enough for a test.
 fn to(hub: &str) -> String {

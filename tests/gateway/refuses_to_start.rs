@@ -1,4 +1,4 @@
-//! Scenario: a port is taken, the directory cannot be used, another gateway holds it.
+//! Scenario: a port is taken, the directory cannot be used, another gateway holds it, a newer one wrote it.
 //! Guarantee: one sentence that names what and where, the documented exit code, and no data touched.
 
 use std::fs;
@@ -39,8 +39,30 @@ fn a_second_gateway_is_refused_and_the_first_goes_on() {
     let first = home.start(TARGETS);
     let output = run(home.path(), "127.0.0.1:0", &home.path().join("queue"));
     assert_eq!(output.status.code(), Some(69), "{output:?}");
-    assert!(message(&output).contains("spillway.lock"), "{}", message(&output));
+    let holder = format!("process {}", first.pid());
+    assert!(message(&output).contains("spillway.lock") && message(&output).contains(&holder), "{}", message(&output));
     assert_eq!(first.get("/readyz").0, 200);
+}
+
+#[test]
+fn a_store_of_a_newer_release_is_refused_untouched() {
+    let home = Home::new();
+    assert!(home.start(TARGETS).stop().success());
+    let queue = home.path().join("queue");
+    fs::write(queue.join("spillway.format"), "7\n").unwrap();
+    let files = || {
+        let files = fs::read_dir(queue.join("store")).unwrap().map(|entry| entry.unwrap());
+        let mut seen: Vec<_> = files.map(|file| (file.path(), file.metadata().unwrap().modified().unwrap())).collect();
+        seen.sort();
+        seen
+    };
+    let before = files();
+    let output = run(home.path(), "127.0.0.1:0", &queue);
+    assert_eq!(output.status.code(), Some(74), "{output:?}");
+    let said = message(&output);
+    let last = said.lines().last().unwrap();
+    assert!(last.contains("format 7") && last.contains("up to 1") && last.contains("newer release"), "{last}");
+    assert_eq!(files(), before);
 }
 
 fn run(folder: &Path, grpc: &str, queue: &Path) -> Output {
