@@ -175,7 +175,8 @@ async fn export(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Answere
             head.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         return Ok(if known { grpc_answer(12) } else { http_answer(StatusCode::NOT_FOUND) });
     };
-    if let Mood::Refuse(status, code) = state.lock().unwrap().mood {
+    let mood = state.lock().unwrap().mood;
+    if let Mood::Refuse(status, code) = mood {
         state.lock().unwrap().refused += 1;
         return Ok(if grpc.is_some() { grpc_answer(code) } else { http_answer(StatusCode::from_u16(status).unwrap()) });
     }
