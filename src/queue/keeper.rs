@@ -108,6 +108,7 @@ impl Keeper {
         match self.expire().and_then(|()| self.expire_letters()).and_then(|()| self.make_room()) {
             Ok(true) => Signal::ALL.into_iter().for_each(|signal| self.reclaim(signal)),
             Ok(false) => {}
+            Err(error) if error.is_damaged() => self.shared.fail(&error),
             Err(error) => tracing::error!(%error, "what is too old or too much cannot be found"),
         }
     }

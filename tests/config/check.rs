@@ -10,8 +10,7 @@ const YAML: &str = "targets:
   twin: {endpoint: \"https://twin:4317\", replay_to_primary: false}
   disk: {protocol: file, path: /tmp/x.jsonl}
 chain: {primary: hub, fallback: [twin, disk], signals: {metrics: {fallback: [twin]}}}
-queue: {max_age: 6h}
-cluster: {name: c1}
+cluster: {name: c1, region: eu}
 ";
 
 #[test]
@@ -33,7 +32,7 @@ fn the_effective_configuration_is_shown_without_secrets() {
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
     }
-    assert!(err(&output).contains("warning: f.yaml:6:18: `queue.max_age` is not built yet"), "{}", err(&output));
+    assert!(err(&output).contains("warning: f.yaml:6:29: `cluster.region` is not built yet"), "{}", err(&output));
 
     // What was shown is a configuration, and the same one.
     fs::write(folder.path().join("shown.yaml"), &shown).unwrap();
@@ -56,7 +55,7 @@ fn the_same_as_json() {
             .as_array()
             .unwrap()
             .iter()
-            .any(|warning| warning.as_str().unwrap().contains("queue.max_age"))
+            .any(|warning| warning.as_str().unwrap().contains("cluster.region"))
     );
 }
 
