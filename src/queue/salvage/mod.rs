@@ -27,6 +27,7 @@ pub(super) mod watermark;
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -223,10 +224,7 @@ fn check(view: &dyn View) -> Result<(), StoreError> {
         read_books(view, signal)?;
         read_intervals(view, signal)?;
     }
-    for key in [keys::STORE, keys::EPOCH, keys::RUN, keys::DEAD] {
-        view.get(Family::Meta, key)?;
-    }
-    Ok(())
+    view.walk(Family::Meta, &[0], &[u8::MAX], &mut |_, _| ControlFlow::Continue(()))
 }
 
 /// Whether the watermark, which follows the ledgers, is ahead of one that was synced.
