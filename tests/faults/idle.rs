@@ -18,12 +18,12 @@ async fn what_was_settled_a_second_ago_is_not_sent_again() {
     let mut gateway = home.start(&config);
     let load = Load::start(gateway.grpc, gateway.http, 5, Duration::from_millis(2));
     until("some hundred requests", seconds(20), || load.acknowledged() > 3000).await;
-    load.stop().await;
+    let acknowledged = load.stop().await;
+    until("everything is at the hub", seconds(20), || hub.missing(&acknowledged).is_empty()).await;
     let copies = || hub.distinct() + hub.duplicates();
     for round in 0..3 {
-        until("everything is settled", seconds(20), || gateway.books("queued") == 0).await;
-        let before = copies();
         tokio::time::sleep(seconds(1)).await;
+        let before = copies();
         gateway.kill();
         gateway = home.start(&config);
         assert_eq!(gateway.books("queued"), 0, "settles were lost:\n{}", gateway.log());
