@@ -308,8 +308,10 @@ impl<'e> Group<'e> {
         if start <= Key::new(books.low) {
             books.low = books.low.max(end.seq);
         }
-        self.changes.take_range(Family::Records(signal), start.encode().as_ref(), end.encode().as_ref());
-        self.changes.take_range(Family::Index, keys::of(signal, start).as_ref(), keys::of(signal, end).as_ref());
+        if start < end {
+            self.changes.take_range(Family::Records(signal), start.encode().as_ref(), end.encode().as_ref());
+            self.changes.take_range(Family::Index, keys::of(signal, start).as_ref(), keys::of(signal, end).as_ref());
+        }
         self.write_edits(signal);
     }
 
