@@ -16,7 +16,7 @@ use crate::support::gateway::{Gateway, Home};
 use crate::support::hub::Hub;
 use crate::support::items;
 use crate::support::wait::{seconds, until};
-use crate::{SMALL, count, to};
+use crate::{DRAIN_EVERY, SMALL, assert_kept, count, to};
 
 /// How long the load goes on in the life that is watched.
 const WATCHED: Duration = Duration::from_millis(1000);
@@ -46,7 +46,7 @@ async fn no_system_call_is_a_bad_one_to_fail() {
     let wanted = count(50, 1000);
     let drawn = points.draw(2 * wanted, &[], &mut random); // some come too late in their life to be waited for
     let mut hit = 0;
-    for point in &drawn {
+    for (number, point) in drawn.iter().enumerate() {
         if hit == wanted {
             break;
         }
@@ -72,10 +72,12 @@ async fn no_system_call_is_a_bad_one_to_fail() {
         }
         let before = load.acknowledged();
         logged(&gateway, &format!("{what}: it goes on"), || load.acknowledged() > before).await;
-        let acknowledged = load.so_far();
-        let arrived = format!("{what}: all that was acknowledged is at the hub");
-        logged(&gateway, &arrived, || hub.missing(&acknowledged).is_empty()).await;
-        gateway.assert_balanced();
+        assert_kept(&gateway, load.acknowledged(), &what);
+        if number % DRAIN_EVERY == 0 {
+            let acknowledged = load.so_far();
+            let arrived = format!("{what}: all that was acknowledged is at the hub");
+            logged(&gateway, &arrived, || hub.missing(&acknowledged).is_empty()).await;
+        }
         for bad in ["panicked", "ended by a bug", "does not close", "are missing"] {
             assert!(!gateway.log().contains(bad), "{what}:\n{}", gateway.log());
         }
@@ -85,11 +87,8 @@ async fn no_system_call_is_a_bad_one_to_fail() {
     let gateway = home.start(&config);
     let acknowledged = load.stop().await;
     until("everything is settled", seconds(60), || gateway.books("queued") == 0).await;
-    gateway.assert_balanced();
+    assert_kept(&gateway, 0, "in the end");
     assert_eq!(hub.missing(&acknowledged), []);
-    for account in ["dead", "dropped", "rejected"] {
-        assert_eq!(gateway.books(account), 0, "{account}");
-    }
 }
 
 /// Lets a call of a running gateway fail. Whether that call came.
@@ -121,9 +120,9 @@ async fn fails(home: &Home, gateway: &Gateway, point: &Point, fault: &str, what:
 
 /// As [`until`], with the log where it does not come.
 async fn logged(gateway: &Gateway, what: &str, mut met: impl FnMut() -> bool) {
-    let deadline = Instant::now() + seconds(20);
+    let deadline = Instant::now() + seconds(60);
     while !met() {
-        assert!(Instant::now() < deadline, "{what}: not within 20 s:\n{}", gateway.log());
+        assert!(Instant::now() < deadline, "{what}: not within 60 s:\n{}", gateway.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

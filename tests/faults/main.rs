@@ -28,6 +28,8 @@ mod support;
 mod torn_log;
 mod volume;
 
+use support::gateway::Gateway;
+
 /// One target, with patience short enough for a test.
 fn to(hub: &str) -> String {
     format!(
@@ -40,6 +42,16 @@ fn to(hub: &str) -> String {
     )
 }
 
+/// Asserts that a gateway still has, or delivered, all that was answered OK before: its ledger counts it, and the recount finds it.
+fn assert_kept(gateway: &Gateway, acknowledged: u64, what: &str) {
+    gateway.assert_balanced();
+    let accepted = gateway.books("accepted");
+    assert!(accepted >= acknowledged, "{what}: {accepted} of {acknowledged} items are left\n{}", gateway.log());
+    for account in ["dead", "dropped", "rejected"] {
+        assert_eq!(gateway.books(account), 0, "{what}: {account}\n{}", gateway.log());
+    }
+}
+
 /// `usual`, or `release` where `SPILLWAY_TEST_COUNTS` asks for it.
 fn count(usual: usize, release: usize) -> usize {
     if std::env::var_os("SPILLWAY_TEST_COUNTS").is_some() { release } else { usual }
@@ -49,3 +61,5 @@ fn count(usual: usize, release: usize) -> usize {
 const SMALL: &str = "max_size: 64MiB, memory_limit: 64MiB";
 /// Bytes that make the requests of a load long enough for that.
 const PADDING: usize = 16 << 10;
+/// After a kill batches are sent one at a time for a while: not each point waits until the hub has everything.
+const DRAIN_EVERY: usize = 10;
