@@ -15,7 +15,8 @@ const MIB: u64 = 1 << 20;
 pub(super) const LOOK: u64 = 32 * MIB;
 /// A reclaim is due once so many bytes of a signal were settled while the store is wasteful, and
 const ENOUGH: u64 = 48 * MIB;
-/// so many bytes may be settled from the begin of one reclaim to the end of the next, or what else takes the reader this long.
+/// so many bytes and an eighth of what is queued may be settled from the begin of one reclaim to the end of the next. For the rest the
+/// reader waits, this long at most.
 const AHEAD: u64 = 96 * MIB;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The store is wasteful when it takes more than an eighth and this above what is queued. This is the write-ahead log, mostly:
@@ -84,14 +85,19 @@ impl Shared {
         let last = self.reclaims.last.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked at anew each time: a reclaim that ended meanwhile may have begun after this wait did.
         let settled = &self.counts.settled_bytes[signal.index()];
-        let ahead = |last: &mut [Last; 3]| settled.get() - last[signal.index()].settled >= AHEAD && self.is_open();
+        let much = AHEAD + self.queued() / 8;
+        let ahead = |last: &mut [Last; 3]| settled.get() - last[signal.index()].settled >= much && self.is_open();
         if self.is_wasteful() {
             drop(self.reclaims.ended.wait_timeout_while(last, PATIENCE, ahead));
         }
     }
 
     fn is_wasteful(&self) -> bool {
-        let queued: u64 = Signal::ALL.map(|signal| self.lanes(signal).books.queued_bytes).iter().sum();
+        let queued = self.queued();
         self.space.used() > queued + queued / 8 + SLACK
+    }
+
+    fn queued(&self) -> u64 {
+        Signal::ALL.map(|signal| self.lanes(signal).books.queued_bytes).iter().sum()
     }
 }
