@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use super::support::*;
 use crate::batch::Signal;
 use crate::config::{Durability, QueueConfig};
+use crate::queue::ledger::DeadReason;
 use crate::queue::snapshot::StoreState;
-use crate::queue::{AppendError, Lane, Queue, QueueError, Taker};
+use crate::queue::{AppendError, Lane, Queue, QueueError, Settlement, Taker, Verdict};
 
 /// A queue that syncs, on a watched store.
 fn synced() -> (Queue, Arc<Control>, TempDir) {
@@ -119,6 +120,46 @@ async fn what_is_in_memory_is_rebuilt_from_the_store() {
     let mut names = drain(&queue).await;
     names.sort();
     assert_eq!(names, ["fresh", "leased", "new", "owed", "returned"]);
+    assert_books(&queue).await;
+    queue.close().await;
+}
+
+/// Scenario: the store fails while a suspect is parked and a dead letter is held. Guarantee: both are there after the reopen, the
+/// suspect out of the line as before.
+#[tokio::test]
+async fn suspects_and_dead_letters_outlive_a_failure() {
+    let (queue, control, _directory) = synced();
+    let story = |reason| Verdict {
+        reason,
+        target: "hub".to_owned(),
+        status: "HTTP 500".to_owned(),
+        message: String::new(),
+        attempts: 20,
+        first_ms: 1,
+        last_ms: 2,
+    };
+    for (name, how) in [
+        ("suspect", Settlement::Park(story(DeadReason::Suspect))),
+        ("dead", Settlement::Dead(story(DeadReason::Refused))),
+    ] {
+        queue.append(named(Signal::Logs, name)).await.unwrap();
+        let (lease, _) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
+        queue.settle(lease, how);
+        settled(&queue).await;
+    }
+    let before = queue.snapshot();
+    control.broken.store(true, SeqCst);
+    assert_eq!(queue.append(named(Signal::Logs, "never")).await, Err(AppendError::Poisoned));
+    control.broken.store(false, SeqCst);
+    reopened(&queue, 1).await;
+    let after = queue.snapshot();
+    assert_eq!(after.dead_letters, before.dead_letters);
+    assert_eq!(after.signals[Signal::Logs.index()].books, before.signals[Signal::Logs.index()].books);
+    assert!(next(&queue, Signal::Logs, Lane::Backlog).await.is_none());
+    let suspect = queue.lease_parked(Signal::Logs, Taker::Primary).await.unwrap();
+    assert_eq!(name(&suspect), "suspect");
+    queue.settle(suspect, delivered());
+    settled(&queue).await;
     assert_books(&queue).await;
     queue.close().await;
 }
