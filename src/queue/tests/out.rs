@@ -39,7 +39,7 @@ async fn lease_all(queue: &Queue) -> Vec<Lease> {
 /// Scenario: a backlog of batches of a quarter of what a signal may have out, and of a taker that settles none of them.
 /// Guarantee: it gets what it may have and no more; it is woken once one has ended, long before that is written; what other
 /// signals get is not touched.
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn leases_are_bounded_in_bytes() {
     let (queue, _directory) = queue(12, MIB / 4).await;
     let mut leases = lease_all(&queue).await;
@@ -66,7 +66,7 @@ async fn leases_are_bounded_in_bytes() {
 
 /// Scenario: batches that are each larger than what a signal may have out, from memory and from disk. Guarantee: two of them
 /// go, so that one that is kept aside does not stop the other, and the rest follows.
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn batches_of_any_size_are_leased() {
     let (queue, _directory) = queue(5, 3 * MIB).await;
     for left in [2, 2, 1] {
