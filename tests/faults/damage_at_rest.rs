@@ -16,7 +16,7 @@ use spillway::batch::{Batch, Encoding, Signal};
 use spillway::config::QueueConfig;
 use spillway::queue::ledger::{DeadReason, DropReason, Ledger};
 use spillway::queue::snapshot::StoreState;
-use spillway::queue::{Lane, Lease, Queue, Settlement, Taker, Verdict};
+use spillway::queue::{Lane, Lease, OpenError, Queue, Settlement, Taker, Verdict};
 
 /// Trials side by side: most of their time they wait for a disk to sync.
 const AT_ONCE: usize = 4;
@@ -41,6 +41,17 @@ impl Truth {
 fn config(directory: &Path) -> QueueConfig {
     // A small reserve: its ballast is copied with each store.
     QueueConfig { directory: directory.to_owned(), reserve: Some(1 << 20), ..QueueConfig::default() }
+}
+
+/// Opens a queue. A process that another test is starting may have the lock's file until it runs.
+fn open(directory: &Path) -> Result<Queue, OpenError> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Queue::open(&config(directory)) {
+            Err(OpenError::Locked { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            opened => return opened,
+        }
+    }
 }
 
 fn batch(signal: Signal, number: u32, random: &mut StdRng) -> Batch {
@@ -94,7 +105,7 @@ async fn store(killed: bool) -> (tempfile::TempDir, Truth) {
     let directory = tempfile::tempdir().unwrap();
     for life in 0..3 {
         // Each open moves what the log holds into tables and blob files.
-        let queue = Queue::open(&config(directory.path())).unwrap();
+        let queue = open(directory.path()).unwrap();
         live(&queue, &mut truth, life * 150..(life + 1) * 150, &mut random).await;
         if killed && life == 2 {
             let settled = || {
@@ -252,7 +263,7 @@ async fn trial(store: &Path, truth: &Truth, closed: bool, seed: u64) {
 
 /// Opens a damaged queue and holds it to its guarantee.
 async fn hold_to_it(directory: &Path, truth: &Truth, limit: usize, may_be_newer: bool, what: &str) {
-    let queue = match Queue::open(&config(directory)) {
+    let queue = match open(directory) {
         Ok(queue) => queue,
         Err(error) => {
             let chain = format!("{error}");
@@ -291,7 +302,7 @@ async fn hold_to_it(directory: &Path, truth: &Truth, limit: usize, may_be_newer:
     let items: u64 = missing.iter().map(|(_, items)| u64::from(**items)).sum();
     assert!(counted >= items, "{what}: {items} items are missing, {counted} are counted");
     queue.close().await;
-    let queue = Queue::open(&config(directory)).unwrap();
+    let queue = open(directory).unwrap();
     assert_eq!(drain(&queue).await.len(), 0, "{what}: a settled batch came back");
     queue.close().await;
 }
