@@ -15,7 +15,7 @@ use crate::queue::salvage::wal;
 use crate::queue::snapshot::StoreState;
 use crate::queue::store::rocks::Rocks;
 use crate::queue::store::{Changes, Engine, Family, keys};
-use crate::queue::{Lane, Queue, Settlement, Taker, Verdict};
+use crate::queue::{Lane, Queue, Settlement, Taker};
 
 /// A copy of a directory, as a kill would leave it.
 fn copy(from: &Path) -> tempfile::TempDir {
@@ -155,23 +155,11 @@ async fn of_thirty() -> tempfile::TempDir {
     }
     for number in 0..7 {
         let (lease, _) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
-        queue.settle(lease, if number < 6 { Settlement::Owed } else { Settlement::Park(suspicion()) });
+        queue.settle(lease, if number < 6 { Settlement::Owed } else { Settlement::Park(verdict(DeadReason::Suspect)) });
     }
     settled(&queue).await;
     queue.close().await;
     directory
-}
-
-fn suspicion() -> Verdict {
-    Verdict {
-        reason: DeadReason::Suspect,
-        target: "hub".to_owned(),
-        status: "HTTP 500".to_owned(),
-        message: String::new(),
-        attempts: 9,
-        first_ms: 1,
-        last_ms: 2,
-    }
 }
 
 /// Everything in a queue of logs, delivered; damage that is met on the way is waited out.

@@ -14,10 +14,11 @@ use crate::queue::clock::Machine;
 use crate::queue::clock::testing::Hands;
 use crate::queue::directory::Directory;
 use crate::queue::error::StoreError;
+use crate::queue::ledger::DeadReason;
 use crate::queue::memory::Budget;
 use crate::queue::store::rocks::Rocks;
 use crate::queue::store::{Changes, Engine, Family, View, Visit};
-use crate::queue::{Lane, Lease, Queue, Settlement, Taker, open};
+use crate::queue::{Lane, Lease, Queue, Settlement, Taker, Verdict, open};
 
 /// A condition that is waited for must come true within this time.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -96,6 +97,19 @@ pub(super) async fn assert_books(queue: &Queue) {
         assert_eq!(count.imbalance(), 0, "{count:?}");
         assert_eq!((count.batches, count.bytes), (count.books.queued_batches, count.books.queued_bytes));
         assert_eq!(count.books, depth.books);
+    }
+}
+
+/// What a target said of a batch.
+pub(super) fn verdict(reason: DeadReason) -> Verdict {
+    Verdict {
+        reason,
+        target: "hub".to_owned(),
+        status: "HTTP 500".to_owned(),
+        message: String::new(),
+        attempts: 9,
+        first_ms: 1,
+        last_ms: 2,
     }
 }
 

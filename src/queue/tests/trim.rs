@@ -8,7 +8,7 @@ use crate::config::{QueueConfig, QueueSize, WhenFull};
 use crate::queue::clock::testing::Hands;
 use crate::queue::ledger::{DeadReason, DropReason, Ledger};
 use crate::queue::snapshot::StoreState;
-use crate::queue::{AppendError, Lane, Queue, Settlement, Taker, Verdict};
+use crate::queue::{AppendError, Lane, Queue, Settlement, Taker};
 
 const MIB: usize = 1 << 20;
 const HOUR: u64 = 3_600_000;
@@ -115,7 +115,7 @@ async fn parts_and_suspects_age_with_what_they_were() {
     hands.pass(HOUR / 2);
     let (suspect, _) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
     let (whole, _) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
-    queue.settle(suspect, Settlement::Park(verdict()));
+    queue.settle(suspect, Settlement::Park(verdict(DeadReason::Suspect)));
     queue.settle(whole, Settlement::Split(vec![named(Signal::Logs, "a"), named(Signal::Logs, "b")]));
     settled(&queue).await;
     let suspect = queue.lease_parked(Signal::Logs, Taker::Primary).await.unwrap();
@@ -152,7 +152,7 @@ async fn dead_letters_go_when_they_are_too_old() {
             settled(&queue).await;
             hands.pass(HOUR);
         }
-        queue.settle(lease, Settlement::Dead(verdict()));
+        queue.settle(lease, Settlement::Dead(verdict(DeadReason::Suspect)));
     }
     settled(&queue).await;
     hands.pass(23 * HOUR);
@@ -170,18 +170,6 @@ async fn dead_letters_go_when_they_are_too_old() {
     assert_eq!(books(&queue, Signal::Logs).dead_total(), 101);
     assert_books(&queue).await;
     queue.close().await;
-}
-
-fn verdict() -> Verdict {
-    Verdict {
-        reason: DeadReason::Suspect,
-        target: "hub".to_owned(),
-        status: "HTTP 500".to_owned(),
-        message: String::new(),
-        attempts: 9,
-        first_ms: 1,
-        last_ms: 2,
-    }
 }
 
 async fn fill(queue: &Queue, signal: Signal, mib: usize) -> Result<(), AppendError> {

@@ -9,14 +9,14 @@ use std::time::Duration;
 use bytes::{BufMut, BytesMut};
 use tempfile::TempDir;
 
-use super::super::support::{assert_books, batch, config, kill, until};
+use super::super::support::{assert_books, batch, config, kill, until, verdict};
 use super::plain::{Ended, Entry, Plain};
 use super::{Op, Way};
 use crate::batch::{Batch, Key, Signal};
 use crate::config::{Durability, Order, QueueConfig};
 use crate::queue::ledger::{DeadReason, DropReason, Ledger};
 use crate::queue::simulation::{Crash, Disk};
-use crate::queue::{Lane, Lease, Queue, Settlement, Taker, Verdict, parts};
+use crate::queue::{Lane, Lease, Queue, Settlement, Taker, parts};
 
 /// Traces are fresh-first, metrics a FIFO.
 const SIGNALS: [Signal; 2] = [Signal::Traces, Signal::Metrics];
@@ -216,12 +216,12 @@ impl Life {
         let items = lease.batch.items;
         let (settlement, ended) = match way {
             Way::Rejected => (Settlement::Delivered { rejected: 1 }, Ended::Delivered { rejected: 1 }),
-            Way::Dead => (Settlement::Dead(verdict()), Ended::Dead),
+            Way::Dead => (Settlement::Dead(verdict(DeadReason::TooLarge)), Ended::Dead),
             Way::Dropped => (Settlement::Dropped(DropReason::EndpointError), Ended::Dropped),
             Way::Return => (Settlement::Return { hold: Duration::ZERO }, Ended::Back),
             Way::Forget => return (None, Ended::Back),
             Way::Owed if !lease.parked => (Settlement::Owed, Ended::Owed),
-            Way::Park if !lease.parked => (Settlement::Park(verdict()), Ended::Parked),
+            Way::Park if !lease.parked => (Settlement::Park(verdict(DeadReason::TooLarge)), Ended::Parked),
             Way::Split(parts) if !lease.parked && items > 1 && lease.room_for_parts() > 4 => self.split(lease, parts),
             Way::Delivered | Way::Owed | Way::Park | Way::Split(_) => {
                 (Settlement::Delivered { rejected: 0 }, Ended::Delivered { rejected: 0 })
@@ -332,17 +332,5 @@ impl Life {
             assert_eq!(books.low, books.next_seq, "{signal}");
         }
         self.queue.take().unwrap().close().await;
-    }
-}
-
-fn verdict() -> Verdict {
-    Verdict {
-        reason: DeadReason::TooLarge,
-        target: "hub".to_owned(),
-        status: "HTTP 413".to_owned(),
-        message: String::new(),
-        attempts: 1,
-        first_ms: 0,
-        last_ms: 0,
     }
 }
