@@ -134,9 +134,10 @@ impl Rig {
         self.app.queue().snapshot().signals[signal.index()].books
     }
 
-    /// Items that are queued, all signals together.
-    pub(crate) fn queued(&self) -> u64 {
-        Signal::ALL.map(|signal| self.books(signal).queued).iter().sum()
+    /// Items that stand in line, all signals together. A batch that three connections in a row broke under is out of it for a minute.
+    pub(crate) fn in_line(&self) -> u64 {
+        let in_line = |signal| self.books(signal).queued - self.books(signal).parked;
+        Signal::ALL.map(in_line).iter().sum()
     }
 
     /// Traffic moves of that signal's chain to the target at that position.

@@ -158,7 +158,7 @@ impl Scenario {
             at_primary: heals && plan.replay_to_primary,
         };
         if expected.settled {
-            rig.until("I6: the backlog empties", PATIENCE, |rig| rig.queued() == 0).await;
+            rig.until("I6: the backlog empties", PATIENCE, |rig| rig.in_line() == 0).await;
         }
         oracle::check(rig, &load, expected).await;
     }
