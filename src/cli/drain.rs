@@ -8,7 +8,7 @@ use tokio::time::{Instant, interval};
 
 use super::exit::Code;
 use super::out;
-use super::tools::failure::{Failure, ended};
+use super::tools::failure::Failure;
 use super::tools::filter::age;
 use super::tools::human;
 use super::tools::progress::{Progress, Unit};
@@ -69,16 +69,11 @@ struct Left {
 
 /// Carries it out.
 pub(super) async fn drain(args: &DrainArgs) -> Code {
-    let result = match args.place.open().await {
-        Err(failure) => Err(failure),
-        Ok(way @ Way::Offline { .. }) => {
-            let left = left(&way).await;
-            way.close().await;
-            left.and_then(|left| offline(args, &left))
-        }
-        Ok(way) => beside(args, &way).await,
+    let command = async |way: &Way| match way.is_offline() {
+        true => offline(args, &left(way).await?),
+        false => beside(args, way).await,
     };
-    ended(result)
+    args.place.work(command).await
 }
 
 fn offline(args: &DrainArgs, left: &Left) -> Result<Code, Failure> {

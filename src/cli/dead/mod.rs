@@ -9,8 +9,7 @@ use clap::{Args, Subcommand};
 
 use self::moves::{ExportArgs, PurgeArgs, ReplayArgs};
 use super::exit::Code;
-use super::tools::failure::ended;
-use super::tools::way::Where;
+use super::tools::way::{Way, Where};
 
 /// Look at dead letters, send them again, copy them out, remove them
 ///
@@ -38,17 +37,12 @@ enum Command {
 
 /// Carries it out.
 pub(super) async fn dead(args: &DeadArgs) -> Code {
-    let way = match args.place.open().await {
-        Ok(way) => way,
-        Err(failure) => return ended(Err(failure)),
+    let command = async |way: &Way| match &args.command {
+        Command::Ls(ls) => ls::ls(ls, args.json, way).await,
+        Command::Show(show) => show::show(show, args.json, way).await,
+        Command::Replay(replay) => moves::replay(replay, args.json, way).await,
+        Command::Export(export) => moves::export(export, args.json, way).await,
+        Command::Purge(purge) => moves::purge(purge, args.json, way).await,
     };
-    let result = match &args.command {
-        Command::Ls(ls) => ls::ls(ls, args.json, &way).await,
-        Command::Show(show) => show::show(show, args.json, &way).await,
-        Command::Replay(replay) => moves::replay(replay, args.json, &way).await,
-        Command::Export(export) => moves::export(export, args.json, &way).await,
-        Command::Purge(purge) => moves::purge(purge, args.json, &way).await,
-    };
-    way.close().await;
-    ended(result)
+    args.place.work(command).await
 }

@@ -10,8 +10,7 @@ mod verify;
 use clap::{Args, Subcommand};
 
 use super::exit::Code;
-use super::tools::failure::ended;
-use super::tools::way::Where;
+use super::tools::way::{Way, Where};
 
 /// Look into the queue, copy out of it, bring in, remove
 ///
@@ -39,18 +38,13 @@ enum Command {
 
 /// Carries it out.
 pub(super) async fn queue(args: &QueueArgs) -> Code {
-    let way = match args.place.open().await {
-        Ok(way) => way,
-        Err(failure) => return ended(Err(failure)),
+    let command = async |way: &Way| match &args.command {
+        Command::Ls(ls) => ls::ls(ls, args.json, way).await,
+        Command::Stats(stats) => stats::stats(stats, args.json, way).await,
+        Command::Verify(verify) => verify::verify(verify, args.json, way).await,
+        Command::Export(export) => export::export(export, args.json, way).await,
+        Command::Replay(replay) => replay::replay(replay, args.json, way).await,
+        Command::Purge(purge) => purge::purge(purge, args.json, way).await,
     };
-    let result = match &args.command {
-        Command::Ls(ls) => ls::ls(ls, args.json, &way).await,
-        Command::Stats(stats) => stats::stats(stats, args.json, &way).await,
-        Command::Verify(verify) => verify::verify(verify, args.json, &way).await,
-        Command::Export(export) => export::export(export, args.json, &way).await,
-        Command::Replay(replay) => replay::replay(replay, args.json, &way).await,
-        Command::Purge(purge) => purge::purge(purge, args.json, &way).await,
-    };
-    way.close().await;
-    ended(result)
+    args.place.work(command).await
 }

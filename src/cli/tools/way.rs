@@ -21,7 +21,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt as _;
 
-use super::failure::Failure;
+use super::failure::{Failure, ended};
 use crate::cli::exit::Code;
 use crate::cli::logging;
 use crate::config::{Config, QueueConfig, QueueSize, Source, TelemetryConfig, WhenFull};
@@ -35,8 +35,6 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const STARTING: Duration = Duration::from_secs(5);
 /// Pause between two tries meanwhile.
 const AGAIN: Duration = Duration::from_millis(200);
-/// The age at which a tool removes something by itself: never.
-const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// Which queue
 #[derive(Debug, Args)]
@@ -62,8 +60,21 @@ pub(in crate::cli) enum Way {
 }
 
 impl Where {
+    /// Carries out a command on the queue, lets go of it, and says why that failed; the code to end with.
+    pub(in crate::cli) async fn work(&self, command: impl AsyncFnOnce(&Way) -> Result<Code, Failure>) -> Code {
+        let result = match self.open().await {
+            Err(failure) => Err(failure),
+            Ok(way) => {
+                let result = command(&way).await;
+                way.close().await;
+                result
+            }
+        };
+        ended(result)
+    }
+
     /// Finds the gateway that runs on the queue, or opens the queue.
-    pub(in crate::cli) async fn open(&self) -> Result<Way, Failure> {
+    async fn open(&self) -> Result<Way, Failure> {
         if let Some(socket) = &self.socket {
             return match socket::connect(socket) {
                 Ok(_) => Ok(Way::Gateway { socket: socket.clone() }),
@@ -112,7 +123,9 @@ impl Where {
         if let Some(directory) = &self.dir {
             queue.directory.clone_from(directory);
         }
-        (queue.max_age, queue.when_full, queue.dead_letters.max_age) = (Duration::ZERO, WhenFull::Backpressure, NEVER);
+        // A tool removes nothing by itself.
+        (queue.max_age, queue.dead_letters.max_age) = (Duration::ZERO, Duration::ZERO);
+        queue.when_full = WhenFull::Backpressure;
         for signal in &mut queue.signals {
             (signal.max_age, signal.when_full) = (None, None);
         }
@@ -174,7 +187,7 @@ impl Way {
     }
 
     /// Lets go of the queue. What was settled or moved is on disk either way; this makes the next start a quick one.
-    pub(in crate::cli) async fn close(self) {
+    async fn close(self) {
         if let Way::Offline { queue, handlers } = self {
             drop(handlers);
             queue.close().await;
