@@ -12,7 +12,7 @@ use crate::support::wait::{seconds, until};
 use crate::{NOBODY, Said, books, command, numbers, spillway};
 
 /// Lines of the file, an item each: some seconds of work.
-const LINES: u64 = 20_000;
+const LINES: u64 = 60_000;
 
 #[tokio::test]
 async fn it_goes_on_where_it_was() {
