@@ -92,9 +92,9 @@ impl Gate {
         Some(Pass { gate: self.clone(), slot, open: true })
     }
 
-    /// Whether probes and traffic have it up.
-    pub fn is_up(&self) -> bool {
-        self.lock().state.standing() == Standing::Up
+    /// Whether it was found up while that signal's requests failed.
+    pub fn is_up_despite(&self, signal: Signal) -> bool {
+        self.lock().state.up_despite(signal)
     }
 
     /// The signal has nothing to send here any more: whoever waits behind it may go.

@@ -192,7 +192,8 @@ fn judged(
 /// With `order: fifo` a refused batch stays at the head; after some refusals one other is let past it, to find out who is at fault.
 /// Where the fallback will take it for good, the fallback settles that.
 ///
-/// The same is done for one that hangs or breaks the connection, if the target's probes find it up all the while.
+/// The same is done for one that hangs or breaks the connection, if the target took others or a probe found it up meanwhile: a
+/// target that was well before the trouble shows nothing.
 fn in_order(
     line: &Line,
     state: &State,
@@ -212,8 +213,9 @@ fn in_order(
             refusals > 0 && (refusals.is_multiple_of(PASSED_EVERY) || slot.trial)
         }
         (Effect::Failure, Answer::Broken { at: Break::Timeout | Break::Reset, .. }) => {
-            let failures = state.suspects[sortie.position].failures(case.key);
-            (failures > 1 || slot.trial) && sortie.pass.gate().is_up()
+            let suspects = &state.suspects[sortie.position];
+            let again = slot.trial || suspects.failures(case.key) > 1;
+            again && (suspects.others_taken(case.key) || sortie.pass.gate().is_up_despite(line.signal))
         }
         _ => return judgement,
     };

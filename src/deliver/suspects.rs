@@ -87,6 +87,11 @@ impl Suspects {
         self.records.get(&key).map_or(0, |record| record.past.failures)
     }
 
+    /// Whether others were taken between its failures.
+    pub fn others_taken(&self, key: Key) -> bool {
+        self.records.get(&key).is_some_and(|record| record.counted > 1)
+    }
+
     /// A batch in line failed without a verdict, at `at_ms`.
     pub fn failed(&mut self, key: Key, at_ms: u64) -> Suspicion {
         self.failed += 1;

@@ -19,7 +19,7 @@ use super::request::{Ask, Effect, Report, Slot, Wait};
 use super::silence::{Ended, Silence};
 use super::snapshot::BreakerState;
 use crate::batch::Signal;
-use crate::config::{ReplayRate, TargetConfig};
+use crate::config::{Probe, ReplayRate, TargetConfig};
 use crate::target;
 
 /// A target that nobody wanted for so long is idle: probes alone may close its breaker. One interval of probes.
@@ -35,10 +35,14 @@ pub struct TargetState {
     pace: Pace,
     jitter: Jitter,
     network: bool,
+    /// Whether it is sent probes.
+    probed: bool,
     /// All signals together: what is told of a signal while the breaker is open.
     all: Silence,
     signals: [PerSignal; 3],
     probe_failing: Option<Instant>,
+    /// When the last probe was sent that found it up.
+    probe_up: Option<Instant>,
     in_flight: usize,
     /// Suspects on their way, which no limit counts.
     alone: usize,
@@ -93,9 +97,11 @@ impl TargetState {
             pace: Pace::new(rate, now),
             jitter,
             network: matches!(config.kind, crate::config::TargetKind::Network(_)),
+            probed: config.health.probe != Probe::Off,
             all: Silence::default(),
             signals,
             probe_failing: None,
+            probe_up: None,
             in_flight: 0,
             alone: 0,
             failing: false,
@@ -342,6 +348,9 @@ impl TargetState {
         let failing = self.probe_failing.is_some();
         self.health.probed(result);
         let ok = *result == target::Health::Up;
+        if ok {
+            self.probe_up = self.probe_up.max(Some(sent));
+        }
         if matches!(result, target::Health::Down(_)) {
             let from = self.last_success.map_or(sent, |success| sent.max(success));
             self.probe_failing = Some(self.probe_failing.map_or(from, |failing| failing.min(from)));
@@ -414,6 +423,13 @@ impl TargetState {
     /// State of the breaker.
     pub fn breaker(&self, now: Instant) -> BreakerState {
         self.breaker.state(now)
+    }
+
+    /// Whether a probe found it up while that signal's requests failed or hung; without probes, whether it is not known to be down.
+    pub fn up_despite(&self, signal: Signal) -> bool {
+        let silent_since = self.signals[signal.index()].silence.since();
+        let up = self.health.standing() == Standing::Up;
+        up && (!self.probed || silent_since.is_some_and(|since| self.probe_up.is_some_and(|up| up > since)))
     }
 
     /// Whether probes and traffic have it up.

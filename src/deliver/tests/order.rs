@@ -3,7 +3,7 @@
 use super::scripted::{Reply, http};
 use super::stage::{SECOND, STEP, Setting, Stage};
 use crate::batch::Signal;
-use crate::otlp::answer::Answer;
+use crate::otlp::answer::{Answer, Break};
 use crate::target::Health;
 
 fn rising(numbers: &[u64]) -> bool {
@@ -88,6 +88,30 @@ async fn a_sick_hub_breaks_the_order_by_single_batches_at_most() {
     let far = taken.iter().enumerate().map(|(place, number)| (place as u64 + 1).abs_diff(*number)).max();
     assert!(back <= 6 && far <= Some(1), "{taken:?}");
     assert_eq!((taken.len(), stage.books(Signal::Metrics).dead_total()), (60, 0));
+}
+
+/// The way to the hub breaks every connection, to probes too, for shorter and longer; the breaker tries again quickly.
+/// Guarantees the order: that it was up before shows nothing, and no batch is let past the one that fails.
+#[tokio::test(start_paused = true)]
+async fn a_broken_way_keeps_the_order() {
+    let mut setting = Setting::new(&["hub"]);
+    let breaker = &mut setting.targets[0].0.breaker;
+    (breaker.consecutive_failures, breaker.open_for, breaker.max_open_for) = (2, STEP * 2, STEP * 5);
+    let mut stage = setting.raise();
+    let hub = stage.targets[0].clone();
+    stage.append(Signal::Metrics, 5).await;
+    stage.drained(Signal::Metrics, 10 * SECOND).await;
+    for round in 1..=12 {
+        hub.answers(|_| Reply::Say(Answer::Broken { at: Break::Reset, message: "reset".to_owned() }));
+        hub.set_health(Health::Down("reset".to_owned()));
+        stage.append(Signal::Metrics, 5).await;
+        stage.pass(STEP * 7 * round).await;
+        hub.works();
+        stage.append(Signal::Metrics, 5).await;
+        stage.drained(Signal::Metrics, 60 * SECOND).await;
+    }
+    in_order(&stage, 0);
+    assert_eq!(hub.taken(Signal::Metrics).len(), 125);
 }
 
 /// The primary is back, the fallback is slow, and the primary already has what was owed.
