@@ -59,6 +59,7 @@ pub(super) fn queue() -> queue::snapshot::Snapshot {
         durability: Durability::Fsync,
         dead_letters: (0, 0),
         dead_letters_expired: 0,
+        dead_letters_unread: 0,
     }
 }
 

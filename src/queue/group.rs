@@ -97,7 +97,8 @@ impl<'e> Group<'e> {
     pub(super) fn discard(&mut self, letter: &Letter) {
         let dead = &mut self.committed.dead;
         dead.batches = dead.batches.saturating_sub(1);
-        dead.bytes = dead.bytes.saturating_sub(letter.bytes);
+        // One that does not read any more has no bytes to take off: they are made good with the last one.
+        dead.bytes = if dead.batches == 0 { 0 } else { dead.bytes.saturating_sub(letter.bytes) };
         self.changes.take(Family::Dead, keys::of(letter.signal, letter.key).as_ref());
         self.changes.set(Family::Meta, keys::DEAD, &dead.encode());
     }

@@ -355,6 +355,7 @@ impl Queue {
             durability: self.shared.durability,
             dead_letters: (counts.dead_batches.load(Relaxed), counts.dead_bytes.load(Relaxed)),
             dead_letters_expired: counts.expired_letters.get(),
+            dead_letters_unread: counts.unread_letters.load(Relaxed),
         }
     }
 

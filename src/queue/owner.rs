@@ -125,8 +125,12 @@ impl Owner {
     }
 
     fn open_verified(&mut self) -> Result<Life, StoreError> {
-        let (engine, recovered) = self.open()?;
-        self.verify(engine.as_ref(), &recovered)?;
+        let (engine, mut recovered) = self.open()?;
+        if self.differs(engine.as_ref())? {
+            salvage::settle(engine.as_ref(), "after a reopen books and index do not agree")?;
+            recovered = self.recover(engine.as_ref())?;
+        }
+        self.say_missing(&recovered);
         self.begin(engine, recovered)
     }
 
@@ -148,25 +152,36 @@ impl Owner {
 
     fn try_open(&mut self) -> Result<(Arc<dyn Engine>, Recovered), StoreError> {
         let engine = (self.opener)(&self.directory)?;
-        let watermark = Watermark::read(&self.config.directory);
-        let recovered = recover(engine.as_ref(), self.config.durability, &self.shared.clock, watermark.as_ref())?;
+        let recovered = self.recover(engine.as_ref())?;
         Ok((engine, recovered))
     }
 
-    /// The books as they lie on disk against a count of what lies there, and against what was acknowledged. A difference is
-    /// said, and no reason to take nothing any more.
-    fn verify(&self, engine: &dyn Engine, recovered: &Recovered) -> Result<(), StoreError> {
+    fn recover(&self, engine: &dyn Engine) -> Result<Recovered, StoreError> {
+        let watermark = Watermark::read(&self.config.directory);
+        recover(engine, self.config.durability, &self.shared.clock, watermark.as_ref())
+    }
+
+    /// Whether the books as they lie on disk differ from a count of what lies there.
+    fn differs(&self, engine: &dyn Engine) -> Result<bool, StoreError> {
+        let mut differs = false;
         for (signal, count) in Signal::ALL.into_iter().zip(recount(engine)?) {
-            if count.imbalance() > 0 {
+            if !count.agrees() {
+                differs = true;
                 tracing::error!(%signal, items = count.imbalance(), "after the reopen the books do not balance: {count:?}");
             }
+        }
+        Ok(differs)
+    }
+
+    /// Says what was acknowledged and is neither there nor counted.
+    fn say_missing(&self, recovered: &Recovered) {
+        for signal in Signal::ALL {
             let acknowledged = self.shared.lanes(signal).books.accepted;
             let missing = acknowledged.saturating_sub(recovered.books[signal.index()].accepted);
             if missing > 0 {
                 tracing::error!(%signal, items = missing, "after the reopen acknowledged items are missing");
             }
         }
-        Ok(())
     }
 
     fn begin(&self, engine: Arc<dyn Engine>, recovered: Recovered) -> Result<Life, StoreError> {

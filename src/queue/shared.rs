@@ -78,6 +78,8 @@ pub(super) struct Counts {
     pub dead_bytes: AtomicU64,
     /// Dead letters removed for their age.
     pub expired_letters: Counter,
+    /// Dead letters that the last look through could not read.
+    pub unread_letters: AtomicU64,
     /// When the oldest batch was received, by signal; 0 for none.
     pub oldest_ms: [AtomicU64; 3],
 }
@@ -117,6 +119,7 @@ impl Shared {
                 dead_batches: AtomicU64::new(0),
                 dead_bytes: AtomicU64::new(0),
                 expired_letters: Counter::default(),
+                unread_letters: AtomicU64::new(0),
                 oldest_ms: Default::default(),
             },
             ring_bytes: AtomicU64::new(0),

@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub dead_letters: (u64, u64),
     /// Dead letters removed for their age.
     pub dead_letters_expired: u64,
+    /// Dead letters that could not be read when they were last looked through for their age.
+    pub dead_letters_unread: u64,
 }
 
 /// One signal's queue at one moment.
@@ -120,6 +122,11 @@ pub struct Recount {
 }
 
 impl Recount {
+    /// Whether books and count say the same, batches and bytes included.
+    pub fn agrees(&self) -> bool {
+        self.imbalance() == 0 && (self.batches, self.bytes) == (self.books.queued_batches, self.books.queued_bytes)
+    }
+
     /// Items by which books and count disagree, whichever way: 0, or a bug.
     pub fn imbalance(&self) -> u64 {
         let apart = self.books.imbalance().unsigned_abs();

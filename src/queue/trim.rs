@@ -5,6 +5,7 @@
 //! and asks for more: space comes back late, and such a loop would empty the queue.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -16,6 +17,7 @@ use super::error::StoreError;
 use super::keeper::Keeper;
 use super::ledger::DropReason;
 use super::store::{Family, keys};
+use super::tools::letters;
 use super::tools::moves::{Fate, Letters};
 use crate::batch::{Key, Signal};
 
@@ -31,6 +33,9 @@ pub(super) struct LetterWalk {
     at: Option<(Signal, Key)>,
     /// When the next walk begins, on the queue's clock.
     due_ms: u64,
+    /// Those that this walk could not read, and the first of them.
+    unread: u64,
+    first_unread: Option<(Signal, Key)>,
 }
 
 impl Keeper {
@@ -44,30 +49,51 @@ impl Keeper {
         if self.letters.at.is_none() && now < self.letters.due_ms {
             return Ok(());
         }
-        let from = self.letters.at.take().unwrap_or((Signal::Traces, Key::new(0)));
+        let (first, mut from) = self.letters.at.take().unwrap_or((Signal::Traces, Key::new(0)));
         self.letters.due_ms = now + LETTERS_EVERY_MS;
         let (mut old, mut next, mut seen) = (Vec::new(), None, (0, 0));
-        self.engine.walk(Family::Dead, keys::of(from.0, from.1).as_ref(), &[u8::MAX], &mut |key, value| {
-            let Some(place) = keys::parse(key) else { return ControlFlow::Continue(()) };
-            if seen.0 == LETTERS.0 || seen.1 >= LETTERS.1 {
-                next = Some(place);
-                return ControlFlow::Break(());
+        for signal in Signal::ALL.into_iter().skip(first.index()) {
+            letters::walk(self.engine.as_ref(), signal, from, &mut |key, value| {
+                if seen.0 == LETTERS.0 || seen.1 >= LETTERS.1 {
+                    next = Some((signal, key));
+                    return ControlFlow::Break(());
+                }
+                seen = (seen.0 + 1, seen.1 + value.len());
+                match letter::decode(value) {
+                    Ok((story, _)) if story.aged_from_ms.unwrap_or(story.verdict.last_ms) >= oldest => {}
+                    Ok(_) => old.push((signal, key)),
+                    // It stays: nobody can tell its age, and a person is to see it.
+                    Err(_) => {
+                        self.letters.unread += 1;
+                        self.letters.first_unread.get_or_insert((signal, key));
+                    }
+                }
+                ControlFlow::Continue(())
+            })?;
+            if next.is_some() {
+                break;
             }
-            seen = (seen.0 + 1, seen.1 + value.len());
-            // One that does not read stays: a person is to see it.
-            if let Ok((story, _)) = letter::decode(value)
-                && story.aged_from_ms.unwrap_or(story.verdict.last_ms) < oldest
-            {
-                old.push(place);
-            }
-            ControlFlow::Continue(())
-        })?;
+            from = Key::new(0);
+        }
         self.letters.at = next;
+        if next.is_none() {
+            self.say_unread();
+        }
         if !old.is_empty() {
             let moved = self.ask(|reply| Command::Letters(Letters::new(Fate::Expire, old, reply)));
             self.shared.counts.expired_letters.add(moved.batches);
         }
         Ok(())
+    }
+
+    /// At the end of a walk: how many dead letters it could not read.
+    fn say_unread(&mut self) {
+        let unread = std::mem::take(&mut self.letters.unread);
+        self.shared.counts.unread_letters.store(unread, Relaxed);
+        if let Some((signal, key)) = self.letters.first_unread.take() {
+            let what = "dead letters cannot be read: they stay, whatever their age, until somebody purges them";
+            tracing::error!(letters = unread, first = %format_args!("{signal} {key}"), "{what}");
+        }
     }
 
     /// Removes what is older than it may become.

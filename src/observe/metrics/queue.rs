@@ -86,6 +86,11 @@ static DEAD_EXPIRED: Family = Family::counter(
     &[],
     "Dead letters removed for their age; they stay counted as dead.",
 );
+static DEAD_UNREAD: Family = Family::gauge(
+    "spillway_dead_letters_unreadable",
+    &[],
+    "Dead letters that could not be read when they were last looked through for their age; they stay until purged.",
+);
 
 pub(super) static FAMILIES: &[&Family] = &[
     &BATCHES,
@@ -112,6 +117,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &DEAD_BATCHES,
     &DEAD_BYTES,
     &DEAD_EXPIRED,
+    &DEAD_UNREAD,
 ];
 
 /// Writes what the queue holds, and when it will be full.
@@ -154,4 +160,5 @@ pub(super) fn fill(page: &mut Page, queue: &Snapshot, outlook: &Outlook) {
     page.count(&DEAD_BATCHES, &[], batches);
     page.count(&DEAD_BYTES, &[], bytes);
     page.count(&DEAD_EXPIRED, &[], queue.dead_letters_expired);
+    page.count(&DEAD_UNREAD, &[], queue.dead_letters_unread);
 }

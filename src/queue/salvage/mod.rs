@@ -39,7 +39,7 @@ use super::error::StoreError;
 use super::memory::Budget;
 use super::recount::{read_books, read_intervals};
 use super::store::rocks::Rocks;
-use super::store::{Family, View, keys};
+use super::store::{Engine, Family, View, keys};
 use crate::batch::Signal;
 use crate::config::Durability;
 
@@ -86,6 +86,11 @@ pub(super) fn request(directory: &Directory, error: &StoreError) {
     {
         tracing::error!(%error, "the store is damaged, and that cannot be noted: the next open may meet it again");
     }
+}
+
+/// Brings the books of an open store into line with what lies there: the count decides, and the difference is booked.
+pub(super) fn settle(engine: &dyn Engine, why: &str) -> Result<(), StoreError> {
+    reckon::reckon(engine, &Note::new(why, false), None, [0; 3])
 }
 
 /// What is wrong with the files of a store, with the logs mended; nothing in most cases.

@@ -3,6 +3,8 @@
 mod careful;
 mod damage;
 mod faults;
+mod letters;
+mod mended;
 mod model;
 mod order;
 mod out;

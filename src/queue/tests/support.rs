@@ -136,9 +136,13 @@ pub(super) struct Control {
     pub(super) panics: AtomicBool,
     /// So many opens fail from now on.
     pub(super) unopenable: AtomicU64,
+    /// The next open finds the store changed like that.
+    pub(super) meddled: Mutex<Option<Meddle>>,
     held: Mutex<bool>,
     release: Condvar,
 }
+
+type Meddle = Box<dyn FnOnce(&mut dyn Changes) + Send>;
 
 impl Control {
     /// Lets no commit end until it is released.
@@ -178,6 +182,11 @@ pub(super) fn watched(config: &QueueConfig) -> (Queue, Arc<Control>) {
             return Err(no_space());
         }
         let rocks = Rocks::open(directory.store(), &budget)?;
+        if let Some(meddle) = watching.meddled.lock().unwrap().take() {
+            let mut changes = rocks.begin(64);
+            meddle(changes.as_mut());
+            changes.commit(true)?;
+        }
         Ok(Arc::new(Watched { rocks, control: Arc::clone(&watching) }))
     };
     (Queue::new(open::start(config, &budget, directory, Box::new(opener), Box::new(Machine)).unwrap()), control)

@@ -2,14 +2,14 @@
 
 use std::ops::ControlFlow;
 
-use super::{Page, SLICE_BATCHES, SLICE_BYTES, Select};
+use super::{Page, SLICE_BATCHES, SLICE_BYTES};
 use crate::batch::{Batch, Key, Signal};
 use crate::queue::Queue;
 use crate::queue::codec::letter::{self, Story};
 use crate::queue::codec::record;
-use crate::queue::error::QueueError;
+use crate::queue::error::{QueueError, StoreError};
 use crate::queue::lease::Verdict;
-use crate::queue::store::{Family, keys};
+use crate::queue::store::{Family, View, keys};
 
 /// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +50,8 @@ impl Queue {
     /// A slice of the dead letters of a signal from a key on, of at most 64 and about 2 MiB; oldest first.
     pub async fn letters(&self, signal: Signal, from: Key) -> Result<Page<Letter>, QueueError> {
         self.look(move |engine, _| {
-            let (from, to) = (keys::of(signal, from), keys::of(signal, Select::all(signal).to));
             let (mut found, mut bytes, mut next) = (Vec::new(), 0, None);
-            engine.walk(Family::Dead, from.as_ref(), to.as_ref(), &mut |key, value| {
-                let Some((_, key)) = keys::parse(key) else {
-                    return ControlFlow::Continue(());
-                };
+            walk(engine, signal, from, &mut |key, value| {
                 bytes += value.len() as u64;
                 if found.len() == SLICE_BATCHES || (bytes > SLICE_BYTES && !found.is_empty()) {
                     next = Some(key);
@@ -68,4 +64,64 @@ impl Queue {
         })
         .await
     }
+}
+
+/// Walks the dead letters of a signal from a key on. One whose bytes the store has lost is shown without any, and is no end of
+/// the walk.
+pub(in crate::queue) fn walk(
+    view: &dyn View,
+    signal: Signal,
+    mut from: Key,
+    visit: &mut dyn FnMut(Key, &[u8]) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    loop {
+        let walked = walk_between(view, signal, from, END, &mut |key, value| {
+            from = keys::after(key);
+            visit(key, value)
+        });
+        match walked {
+            Err(error) if error.is_corrupt() => {
+                let lost = first_lost(view, signal, from)?;
+                if visit(lost, &[]) == ControlFlow::Break(()) {
+                    return Ok(());
+                }
+                from = keys::after(lost);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Behind every key.
+const END: Key = Key { seq: u64::MAX, part: u16::MAX };
+
+/// The first dead letter from a key on, which the store does not read, nor say where it stands: it is found by walks that end
+/// before it and walks that do not.
+fn first_lost(view: &dyn View, signal: Signal, from: Key) -> Result<Key, StoreError> {
+    let place = |key: Key| u128::from(key.seq) << 16 | u128::from(key.part);
+    let key = |place: u128| Key { seq: (place >> 16) as u64, part: place as u16 };
+    let (mut before, mut behind) = (place(from), place(END));
+    while behind - before > 1 {
+        let middle = u128::midpoint(before, behind);
+        match walk_between(view, signal, from, key(middle), &mut |_, _| ControlFlow::Continue(())) {
+            Ok(()) => before = middle,
+            Err(error) if error.is_corrupt() => behind = middle,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(key(before))
+}
+
+fn walk_between(
+    view: &dyn View,
+    signal: Signal,
+    from: Key,
+    to: Key,
+    visit: &mut dyn FnMut(Key, &[u8]) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let (from, to) = (keys::of(signal, from), keys::of(signal, to));
+    view.walk(Family::Dead, from.as_ref(), to.as_ref(), &mut |key, value| match keys::parse(key) {
+        Some((_, key)) => visit(key, value),
+        None => ControlFlow::Continue(()),
+    })
 }

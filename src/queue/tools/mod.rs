@@ -9,7 +9,7 @@
 //! ([`moves`]).
 
 mod copies;
-mod letters;
+pub(super) mod letters;
 mod list;
 pub(super) mod moves;
 mod select;
