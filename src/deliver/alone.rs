@@ -28,7 +28,7 @@ pub async fn alone(line: &Line, pass: Pass, position: usize) {
         let judgement = judge(Instant::now(), &case, &answer, class, &mut state.witnesses[position]);
         let settlement = match judgement.effect {
             Effect::Failure if judge::may_blame_batch(&answer) => {
-                match state.suspects[position].failed_alone(case.key, case.at_ms) {
+                match state.suspects[position].failed_alone(case.key, Instant::now(), case.at_ms) {
                     Suspicion::Convict(past) if case.room => Settlement::Dead(judge::suspect(&case, &answer, past)),
                     _ => judgement.settlement,
                 }

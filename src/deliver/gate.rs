@@ -92,9 +92,9 @@ impl Gate {
         Some(Pass { gate: self.clone(), slot, open: true })
     }
 
-    /// Whether it was found up while that signal's requests failed.
-    pub fn is_up_despite(&self, signal: Signal) -> bool {
-        self.lock().state.up_despite(signal)
+    /// Whether it was found well by something that was sent after that moment.
+    pub fn is_well_after(&self, moment: Instant) -> bool {
+        self.lock().state.well_after(moment)
     }
 
     /// The signal has nothing to send here any more: whoever waits behind it may go.

@@ -164,7 +164,7 @@ fn judged(
     let state = &mut *state;
     let mut judgement = judge(now, &case, answer, class, &mut state.witnesses[sortie.position]);
     if judgement.effect == Effect::Failure && judge::may_blame_batch(answer) {
-        match state.suspects[sortie.position].failed(case.key, case.at_ms) {
+        match state.suspects[sortie.position].failed(case.key, now, case.at_ms) {
             Suspicion::Hold(hold) if line.order == Order::FreshFirst => {
                 judgement.settlement = Settlement::Return { hold };
             }
@@ -192,8 +192,8 @@ fn judged(
 /// With `order: fifo` a refused batch stays at the head; after some refusals one other is let past it, to find out who is at fault.
 /// Where the fallback will take it for good, the fallback settles that.
 ///
-/// The same is done for one that hangs or breaks the connection, if the target took others or a probe found it up meanwhile: a
-/// target that was well before the trouble shows nothing.
+/// The same is done for one that hangs or breaks the connection, if the target was found well between its last
+/// two failures: that it was well before shows nothing.
 fn in_order(
     line: &Line,
     state: &State,
@@ -213,9 +213,8 @@ fn in_order(
             refusals > 0 && (refusals.is_multiple_of(PASSED_EVERY) || slot.trial)
         }
         (Effect::Failure, Answer::Broken { at: Break::Timeout | Break::Reset, .. }) => {
-            let suspects = &state.suspects[sortie.position];
-            let again = slot.trial || suspects.failures(case.key) > 1;
-            again && (suspects.others_taken(case.key) || sortie.pass.gate().is_up_despite(line.signal))
+            let before = state.suspects[sortie.position].failed_before(case.key);
+            before.is_some_and(|at| sortie.pass.gate().is_well_after(at))
         }
         _ => return judgement,
     };

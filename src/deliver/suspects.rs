@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::batch::Key;
 
 /// Failures in line, with something taken in between, that park a batch.
@@ -59,6 +61,9 @@ pub struct Suspects {
 #[derive(Debug)]
 struct Record {
     past: Past,
+    /// Its last failure, and the one before that.
+    last: Option<Instant>,
+    before: Option<Instant>,
     /// Whether these were failures alone; one of the other kind begins anew.
     alone: bool,
     /// Failures that count.
@@ -82,21 +87,16 @@ impl Suspects {
         }
     }
 
-    /// How often that batch has failed here since it was last taken, or parked.
-    pub fn failures(&self, key: Key) -> u32 {
-        self.records.get(&key).map_or(0, |record| record.past.failures)
+    /// When that batch failed the time before last; forgotten when it is taken, or parked.
+    pub fn failed_before(&self, key: Key) -> Option<Instant> {
+        self.records.get(&key).and_then(|record| record.before)
     }
 
-    /// Whether others were taken between its failures.
-    pub fn others_taken(&self, key: Key) -> bool {
-        self.records.get(&key).is_some_and(|record| record.counted > 1)
-    }
-
-    /// A batch in line failed without a verdict, at `at_ms`.
-    pub fn failed(&mut self, key: Key, at_ms: u64) -> Suspicion {
+    /// A batch in line failed without a verdict, now, which is `at_ms` to people.
+    pub fn failed(&mut self, key: Key, now: Instant, at_ms: u64) -> Suspicion {
         self.failed += 1;
         let (taken, failed) = (self.taken, self.failed);
-        let record = self.record(key, at_ms, false);
+        let record = self.record(key, now, at_ms, false);
         if record.counted == 0 || taken > record.taken {
             record.counted += 1;
         }
@@ -109,10 +109,10 @@ impl Suspects {
         Suspicion::Park(past)
     }
 
-    /// A parked batch failed without a verdict, alone, at `at_ms`.
-    pub fn failed_alone(&mut self, key: Key, at_ms: u64) -> Suspicion {
+    /// The same of a parked batch, alone.
+    pub fn failed_alone(&mut self, key: Key, now: Instant, at_ms: u64) -> Suspicion {
         let (taken, failed) = (self.taken, self.failed);
-        let record = self.record(key, at_ms, true);
+        let record = self.record(key, now, at_ms, true);
         let first = record.past.failures == 1;
         if first || (taken > record.taken && failed == record.failed) {
             record.counted += 1;
@@ -123,17 +123,18 @@ impl Suspects {
         if record.counted < TO_CONVICT { Suspicion::Hold(Duration::ZERO) } else { Suspicion::Convict(record.past) }
     }
 
-    fn record(&mut self, key: Key, at_ms: u64, alone: bool) -> &mut Record {
+    fn record(&mut self, key: Key, now: Instant, at_ms: u64, alone: bool) -> &mut Record {
         if self.records.len() >= REMEMBERED && !self.records.contains_key(&key) {
             self.records.pop_first();
         }
         let past = Past { failures: 0, first_ms: at_ms };
-        let new = || Record { past, alone, counted: 0, taken: 0, failed: 0 };
+        let new = || Record { past, last: None, before: None, alone, counted: 0, taken: 0, failed: 0 };
         let record = self.records.entry(key).or_insert_with(new);
         if record.alone != alone {
             *record = new();
         }
         record.past.failures = record.past.failures.saturating_add(1);
+        record.before = record.last.replace(now);
         record
     }
 }
@@ -152,7 +153,7 @@ mod tests {
         let mut last = HELD;
         for _ in 0..times {
             between(suspects);
-            last = suspects.failed_alone(BAD, 9);
+            last = suspects.failed_alone(BAD, Instant::now(), 9);
         }
         last
     }
@@ -163,10 +164,10 @@ mod tests {
     fn a_batch_that_always_fails_is_parked_and_convicted() {
         let mut suspects = Suspects::default();
         for seconds in [1, 2] {
-            assert_eq!(suspects.failed(BAD, 5), Suspicion::Hold(Duration::from_secs(seconds)));
+            assert_eq!(suspects.failed(BAD, Instant::now(), 5), Suspicion::Hold(Duration::from_secs(seconds)));
             suspects.taken(Key::new(2));
         }
-        assert_eq!(suspects.failed(BAD, 6), Suspicion::Park(Past { failures: 3, first_ms: 5 }));
+        assert_eq!(suspects.failed(BAD, Instant::now(), 6), Suspicion::Park(Past { failures: 3, first_ms: 5 }));
         let taken = |suspects: &mut Suspects| suspects.taken(Key::new(3));
         assert_eq!(alone(&mut suspects, 2, taken), HELD);
         assert_eq!(alone(&mut suspects, 1, taken), Suspicion::Convict(Past { failures: 3, first_ms: 9 }));
@@ -180,13 +181,15 @@ mod tests {
         suspects.taken(Key::new(7));
         for _ in 0..10 {
             for seq in 1..2000 {
-                assert!(matches!(suspects.failed(Key::new(seq), 5), Suspicion::Hold(hold) if hold <= LONGEST_HOLD));
+                assert!(
+                    matches!(suspects.failed(Key::new(seq), Instant::now(), 5), Suspicion::Hold(hold) if hold <= LONGEST_HOLD)
+                );
             }
         }
         assert_eq!(suspects.records.len(), REMEMBERED);
         let last = Key::new(1999);
         suspects.taken(last);
-        assert_eq!(suspects.failures(last), 0);
+        assert_eq!(suspects.failed_before(last), None);
     }
 
     /// A parked batch fails alone while the target fails with every other request in line, and while nothing else is sent.
@@ -196,7 +199,7 @@ mod tests {
         let mut suspects = Suspects::default();
         let half = |suspects: &mut Suspects| {
             suspects.taken(Key::new(3));
-            suspects.failed(Key::new(4), 5);
+            suspects.failed(Key::new(4), Instant::now(), 5);
         };
         assert_eq!(alone(&mut suspects, 50, half), HELD);
         assert_eq!(alone(&mut suspects, 50, |_| {}), HELD);
@@ -218,10 +221,10 @@ mod tests {
                 let happened = |what: u8| gap.iter().any(|one| one.1 == what);
                 match act {
                     0 => suspects.taken(key),
-                    1 => if let Suspicion::Park(past) = suspects.failed(key, 5) {
+                    1 => if let Suspicion::Park(past) = suspects.failed(key, Instant::now(), 5) {
                         prop_assert!(past.failures >= TO_PARK && happened(0));
                     },
-                    _ => if let Suspicion::Convict(past) = suspects.failed_alone(key, 5) {
+                    _ => if let Suspicion::Convict(past) = suspects.failed_alone(key, Instant::now(), 5) {
                         prop_assert!(past.failures >= TO_CONVICT);
                         suspects.forget(key);
                         prop_assert!(happened(0) && !happened(1), "{story:?}");

@@ -41,8 +41,8 @@ pub struct TargetState {
     all: Silence,
     signals: [PerSignal; 3],
     probe_failing: Option<Instant>,
-    /// When the last probe was sent that found it up.
-    probe_up: Option<Instant>,
+    /// When the last probe or batch was sent that found it well.
+    well: Option<Instant>,
     in_flight: usize,
     /// Suspects on their way, which no limit counts.
     alone: usize,
@@ -101,7 +101,7 @@ impl TargetState {
             all: Silence::default(),
             signals,
             probe_failing: None,
-            probe_up: None,
+            well: None,
             in_flight: 0,
             alone: 0,
             failing: false,
@@ -317,6 +317,7 @@ impl TargetState {
         self.concurrency.succeeded(now.saturating_duration_since(slot.sent), crowd);
         self.health.delivered();
         self.last_success = Some(now);
+        self.well = self.well.max(Some(slot.sent));
         (self.probe_failing, self.retry_at, self.failing) = (None, None, false);
         self.backoff.reset();
     }
@@ -349,7 +350,7 @@ impl TargetState {
         self.health.probed(result);
         let ok = *result == target::Health::Up;
         if ok {
-            self.probe_up = self.probe_up.max(Some(sent));
+            self.well = self.well.max(Some(sent));
         }
         if matches!(result, target::Health::Down(_)) {
             let from = self.last_success.map_or(sent, |success| sent.max(success));
@@ -425,11 +426,10 @@ impl TargetState {
         self.breaker.state(now)
     }
 
-    /// Whether a probe found it up while that signal's requests failed or hung; without probes, whether it is not known to be down.
-    pub fn up_despite(&self, signal: Signal) -> bool {
-        let silent_since = self.signals[signal.index()].silence.since();
+    /// Whether it was found well by something that was sent after that moment; without probes, whether it is not known to be down.
+    pub fn well_after(&self, moment: Instant) -> bool {
         let up = self.health.standing() == Standing::Up;
-        up && (!self.probed || silent_since.is_some_and(|since| self.probe_up.is_some_and(|up| up > since)))
+        up && (!self.probed || self.well.is_some_and(|well| well > moment))
     }
 
     /// Whether probes and traffic have it up.
