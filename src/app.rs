@@ -13,10 +13,11 @@ use tracing::{info, warn};
 
 use crate::batch::Signal;
 use crate::config::{Config, ShutdownConfig};
-use crate::deliver::Deliver;
+use crate::deliver::by_hand::ByHand;
+use crate::deliver::{Deliver, Plan};
 use crate::observe::socket::{self, SocketFile};
 use crate::observe::{self, Admin, Facts, Observer, Registry, RegistryError, Serving, Sources};
-use crate::queue::{OpenError, Queue};
+use crate::queue::{OpenError, Queue, QueueError};
 use crate::receive::{self, Doors};
 use crate::target;
 
@@ -65,6 +66,9 @@ pub enum StartError {
     /// The queue cannot be opened.
     #[error(transparent)]
     Queue(#[from] OpenError),
+    /// What was ordered by hand cannot be read from the queue.
+    #[error("what was ordered by hand cannot be read")]
+    ByHand(#[source] QueueError),
     /// Two metrics of one name: a bug.
     #[error(transparent)]
     Metrics(#[from] RegistryError),
@@ -108,7 +112,10 @@ impl App {
         let queue = opening.await.expect("opening the queue does not panic")?;
         observer.desk().open(queue.clone());
         let socket = admin_socket(&directory, &mut admin);
-        let deliver = Arc::new(Deliver::start(chain, replay, orders, built, queue.clone()));
+        let kept = queue.kept().await.map_err(StartError::ByHand)?;
+        let by_hand = ByHand::decode(kept.as_deref());
+        let deliver = Arc::new(Deliver::start(Plan { chain, replay, orders, targets: built }, &queue, by_hand));
+        observer.desk().deliver(Arc::clone(&deliver));
         let stats = Arc::new(receive::Stats::new());
         observer.recovered(sources(&queue, &deliver, &stats));
         let watching = tokio::spawn({

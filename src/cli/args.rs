@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::control::Control;
 use super::dead::DeadArgs;
 use super::demo::DemoArgs;
 use super::drain::DrainArgs;
@@ -36,6 +37,8 @@ pub(super) enum Command {
     Queue(QueueArgs),
     Dead(DeadArgs),
     Drain(DrainArgs),
+    #[command(flatten)]
+    Control(Control),
     Completion(CompletionArgs),
 }
 

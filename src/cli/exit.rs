@@ -58,6 +58,7 @@ impl From<&StartError> for Code {
             StartError::Target(_) => Code::Usage,
             StartError::Door(_) | StartError::Admin(_) => Code::InUse,
             StartError::Queue(error) => Code::from(error),
+            StartError::ByHand(_) => Code::Store,
             StartError::Metrics(_) | StartError::Thread(_) => Code::Bug,
         }
     }

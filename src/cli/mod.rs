@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod control;
 mod dead;
 pub mod demo;
 mod drain;
@@ -50,6 +51,7 @@ fn carry_out(arguments: Arguments) -> Code {
         Some(Command::Queue(args)) => run::on_runtime(queue::queue(&args)),
         Some(Command::Dead(args)) => run::on_runtime(dead::dead(&args)),
         Some(Command::Drain(args)) => run::on_runtime(drain::drain(&args)),
+        Some(Command::Control(command)) => run::on_runtime(control::control(command)),
         Some(Command::Completion(args)) => completion(&args),
         None => out::fail("no command is given; `spillway --help` lists them", Code::Usage),
     }

@@ -133,6 +133,8 @@ pub struct Chain {
     active_since: Instant,
     stay: Duration,
     returned: Option<Instant>,
+    /// The target that a person chose, until it is taken back.
+    pinned: Option<usize>,
     /// For each target before the active one: real batches of this signal that it took in a row since it was left.
     proof: Vec<u32>,
     /// What the last decision saw as not yet fit, and wanted tried.
@@ -153,6 +155,7 @@ impl Chain {
             active: 0,
             active_since: now,
             returned: None,
+            pinned: None,
             proof: vec![0; targets],
             unproven: vec![false; targets],
             partition: None,
@@ -192,9 +195,34 @@ impl Chain {
         self.wake
     }
 
+    /// Traffic goes to that target and stays there, whatever its state, as if it were alone; `None` lets the chain go on from
+    /// where it is. The next decision carries it out.
+    pub fn pin(&mut self, position: Option<usize>) {
+        self.pinned = position;
+    }
+
+    /// By hand, to the next target down the chain that takes over. From there the chain goes on by itself.
+    pub fn fail_over(&mut self, now: Instant, conditions: &[Condition]) -> Option<Move> {
+        let from = self.active;
+        let to = (from + 1..conditions.len()).find(|to| self.takes_over(now, &conditions[*to]))?;
+        Some(self.obey(now, from, to))
+    }
+
+    /// By hand, to the primary, if it would not have to be left at once. No stay and no proof are asked for.
+    pub fn fail_back(&mut self, now: Instant, conditions: &[Condition]) -> Option<Move> {
+        let from = self.active;
+        (from > 0 && self.takes_over(now, &conditions[0])).then(|| self.obey(now, from, 0))
+    }
+
+    fn obey(&mut self, now: Instant, from: usize, to: usize) -> Move {
+        let moved = Move { from, to, reason: Reason::Command };
+        self.take(now, moved);
+        moved
+    }
+
     /// Whether that target, which stands before the active one, is to be tried with single real batches.
     pub fn wants_trial(&self, now: Instant, position: usize) -> bool {
-        position < self.active && self.unproven[position] && now >= self.rested(position)
+        self.pinned.is_none() && position < self.active && self.unproven[position] && now >= self.rested(position)
     }
 
     /// A real batch of this signal was tried at a target before the active one.
@@ -219,6 +247,9 @@ impl Chain {
 
     fn next(&self, now: Instant, conditions: &[Condition], idle: bool) -> Option<Move> {
         let from = self.active;
+        if let Some(to) = self.pinned {
+            return (to != from).then_some(Move { from, to, reason: Reason::Command });
+        }
         if let Some(reason) = self.reason_to_leave(now, &conditions[from]) {
             let others = || (0..conditions.len()).filter(|to| *to != from && self.takes_over(now, &conditions[*to]));
             let calm = others().find(|to| !self.throttled(now, *to, &conditions[*to]));
@@ -270,7 +301,9 @@ impl Chain {
     }
 
     fn take(&mut self, now: Instant, moved: Move) {
-        if moved.to < moved.from {
+        if moved.reason == Reason::Command {
+            // A person's moves are no flaps.
+        } else if moved.to < moved.from {
             self.returned = Some(now);
         } else if self.returned.is_some_and(|returned| now < returned + FORGIVEN_AFTER) {
             self.stay = (self.stay * 2).min(MAX_STAY.max(self.knobs.min_stay));
@@ -286,7 +319,8 @@ impl Chain {
     }
 
     fn watch_partition(&mut self, now: Instant, conditions: &[Condition]) -> Option<Partition> {
-        let mut network = conditions.iter().filter(|condition| condition.network).peekable();
+        let chosen = self.pinned.map_or(conditions, |pinned| &conditions[pinned..=pinned]);
+        let mut network = chosen.iter().filter(|condition| condition.network).peekable();
         let cut_off = network.peek().is_some() && network.all(|condition| !condition.accepts());
         match (cut_off, self.partition) {
             (true, None) => {

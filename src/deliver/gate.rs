@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::breaker::Breaker;
 use super::chain::{Condition, Standing};
 use super::counts::Counts;
 use super::jitter::Jitter;
@@ -129,6 +130,13 @@ impl Gate {
         let mut inner = self.lock();
         inner.state.set_active(now, signal, active, returned);
         self.tell(inner, now);
+    }
+
+    /// A person does something with the breaker.
+    pub fn by_hand(&self, order: impl FnOnce(&mut Breaker)) {
+        let mut inner = self.lock();
+        order(inner.state.breaker_by_hand());
+        self.tell(inner, Instant::now());
     }
 
     /// Sends one health probe and takes note of what it found. Skipped while traffic shows more than a probe could.

@@ -167,11 +167,13 @@ impl Line {
         let mut state = self.lock();
         let state = &mut *state;
         let mut waiting = Waiting { until: state.check_at, data: false };
-        waiting.no_later_than(state.try_parked_at);
         state.asking.fill(false);
-        let active = state.chain.active();
-        for position in 0..=active {
-            let trial = position < active;
+        let open = if state.paused { 0 } else { state.chain.active() + 1 };
+        if !state.paused {
+            waiting.no_later_than(state.try_parked_at);
+        }
+        for position in 0..open {
+            let trial = position + 1 < open;
             let Some(owed_only) = self.may_ask(state, now, position) else { continue };
             if let Some(sortie) = self.ask(state, now, position, &mut waiting) {
                 state.trying[position] |= trial;
@@ -285,7 +287,7 @@ impl Line {
         state.check_at = [state.chain.wake(), flight, idle].into_iter().flatten().min();
     }
 
-    fn moved(&self, state: &mut State, now: Instant, moved: Move) {
+    pub(super) fn moved(&self, state: &mut State, now: Instant, moved: Move) {
         let (from, to) = (&self.gates[moved.from], &self.gates[moved.to]);
         from.set_active(now, self.signal, false, false);
         to.set_active(now, self.signal, true, moved.to < moved.from);
@@ -308,7 +310,7 @@ impl Line {
     /// A parked batch that may be tried: where.
     pub fn next_alone(&self, now: Instant) -> Option<(Pass, usize)> {
         let mut state = self.lock();
-        state.try_parked_at.filter(|at| *at <= now)?;
+        state.try_parked_at.filter(|at| *at <= now && !state.paused)?;
         state.try_parked_at = Some(now + ASKED_EVERY);
         let position = state.chain.active();
         if self.role(position) == Role::Interim {

@@ -56,6 +56,8 @@ pub struct State {
     pub(super) epoch: u64,
     pub(super) check_at: Option<Instant>,
     pub(super) busy_at: Instant,
+    /// Nothing is sent, by hand.
+    pub(super) paused: bool,
     /// Traffic moved: with `order: fifo` what is in flight is given up, so that it goes first at the next target.
     pub(super) moved: bool,
 }
@@ -96,6 +98,7 @@ impl State {
             epoch: 0,
             check_at: None,
             busy_at: now,
+            paused: false,
             moved: false,
         }
     }

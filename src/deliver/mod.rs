@@ -9,6 +9,7 @@
 //! | [`line`], [`line_state`] | what a signal's loop knows: who gets the next batch, from which lane |
 //! | [`chain`], [`witness`], [`suspects`], [`ceiling`], [`lanes`], [`detour`], [`doubt`], [`judge`] | the pure pieces of a line |
 //! | [`knife`] | cuts what is too large |
+//! | [`by_hand`], [`command`], [`line_by_hand`] | what people order |
 //! | [`gate`] | a target's state behind its lock, told to log and loops |
 //! | [`target_state`], [`request`] | the pure state of a target, joined from [`breaker`], [`backoff`], [`concurrency`], [`health`], [`pace`], [`silence`] |
 //! | [`prober`], [`intake`] | the tasks beside the loops |
@@ -17,8 +18,10 @@
 pub mod alone;
 pub mod backoff;
 pub mod breaker;
+pub mod by_hand;
 pub mod ceiling;
 pub mod chain;
+pub mod command;
 pub mod concurrency;
 pub mod counts;
 pub mod detour;
@@ -31,6 +34,7 @@ pub mod judge;
 pub mod knife;
 pub mod lanes;
 pub mod line;
+pub mod line_by_hand;
 pub mod line_state;
 pub mod meter;
 pub mod pace;
@@ -57,6 +61,7 @@ use crate::batch::Signal;
 use crate::config::{ChainConfig, Order, ReplayConfig, TargetConfig};
 use crate::queue::Queue;
 use crate::target::Target;
+use by_hand::ByHand;
 use gate::Gate;
 use jitter::Jitter;
 use knife::Knife;
@@ -64,39 +69,41 @@ use line::Line;
 use stir::Stir;
 use timeline::Timeline;
 
+/// Where everything goes, and how.
+pub struct Plan {
+    /// Each signal's chain.
+    pub chain: ChainConfig,
+    /// The pace of the backlog.
+    pub replay: ReplayConfig,
+    /// In which order each signal is delivered, by [`Signal::index`].
+    pub orders: [Order; 3],
+    /// The targets; those that no chain names are left out.
+    pub targets: Vec<(TargetConfig, Arc<dyn Target>)>,
+}
+
 /// Delivery at work: one task a signal, one prober a target, one that measures the intake. All of them end with
 /// [`Deliver::stop`], and also when this is dropped.
 pub struct Deliver {
     gates: Vec<Arc<Gate>>,
     lines: Vec<Arc<Line>>,
     timeline: Arc<Timeline>,
+    queue: Queue,
+    by_hand: Mutex<ByHand>,
+    /// Orders take turns.
+    turn: tokio::sync::Mutex<()>,
     stop: watch::Sender<Option<Instant>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Deliver {
-    /// Starts delivering; call it inside a tokio runtime. `orders` is by [`Signal::index`]; targets that no chain names are left
-    /// out.
-    #[expect(clippy::needless_pass_by_value, reason = "a part owns its section of the configuration")]
-    pub fn start(
-        chain: ChainConfig,
-        replay: ReplayConfig,
-        orders: [Order; 3],
-        targets: Vec<(TargetConfig, Arc<dyn Target>)>,
-        queue: Queue,
-    ) -> Deliver {
-        Deliver::start_with(&chain, &replay, orders, targets, &queue, Jitter::random())
+    /// Starts delivering; call it inside a tokio runtime. `by_hand` is what was ordered before, and holds from the first batch on.
+    pub fn start(plan: Plan, queue: &Queue, by_hand: ByHand) -> Deliver {
+        Deliver::start_with(plan, queue, by_hand, Jitter::random())
     }
 
     /// The same with waits that a seed foretells.
-    pub fn start_with(
-        chain: &ChainConfig,
-        replay: &ReplayConfig,
-        orders: [Order; 3],
-        targets: Vec<(TargetConfig, Arc<dyn Target>)>,
-        queue: &Queue,
-        mut jitter: Jitter,
-    ) -> Deliver {
+    pub fn start_with(plan: Plan, queue: &Queue, by_hand: ByHand, mut jitter: Jitter) -> Deliver {
+        let Plan { chain, replay, orders, targets } = plan;
         let told = (Arc::new(Stir::default()), Arc::new(Timeline::default()));
         let knife = Arc::new(Knife::default());
         let named = |name: &str| {
@@ -114,7 +121,7 @@ impl Deliver {
                 let names = std::iter::once(&chain.of(signal).primary).chain(&chain.of(signal).fallback);
                 let find = |name: &String| gates.iter().find(|gate| gate.config.name == *name).cloned();
                 let gates = names.filter_map(find).collect();
-                let configs = (chain, replay);
+                let configs = (&chain, &replay);
                 Arc::new(Line::new(
                     signal,
                     orders[signal.index()],
@@ -125,11 +132,18 @@ impl Deliver {
                 ))
             })
             .collect();
+        if let Some(name) = by_hand.target().filter(|name| gates.iter().all(|gate| gate.config.name != *name)) {
+            tracing::warn!(
+                "traffic is pinned to {name}, which no chain has: the chains decide until one has it, or until `unpin`"
+            );
+        }
+        lines.iter().for_each(|line| line.obey(&by_hand));
         let (stop, stopping) = watch::channel(None);
         let mut tasks = vec![tokio::spawn(intake::run(lines.clone(), gates.clone(), stopping.clone()))];
         tasks.extend(lines.iter().map(|line| tokio::spawn(step::run(line.clone(), stopping.clone()))));
         tasks.extend(gates.iter().map(|gate| tokio::spawn(prober::run(gate.clone(), stopping.clone()))));
-        Deliver { gates, lines, timeline: told.1, stop, tasks: Mutex::new(tasks) }
+        let (queue, by_hand, turn) = (queue.clone(), Mutex::new(by_hand), tokio::sync::Mutex::default());
+        Deliver { gates, lines, timeline: told.1, queue, by_hand, turn, stop, tasks: Mutex::new(tasks) }
     }
 
     /// What goes on now.
@@ -141,6 +155,7 @@ impl Deliver {
         snapshot::Snapshot {
             targets: self.gates.iter().map(|gate| gate.view(primary(gate))).collect(),
             chains: Signal::ALL.map(|signal| self.lines[signal.index()].view()),
+            by_hand: self.by_hand(),
             timeline: self.timeline.events(),
             duplicate_sends: self.lines.iter().map(|line| line.duplicate_sends.get()).sum(),
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::by_hand::ByHand;
 use crate::tally::Distribution;
 
 /// Delivery at one moment.
@@ -13,6 +14,8 @@ pub struct Snapshot {
     pub targets: Vec<TargetView>,
     /// Each signal's chain, by [`Signal::index`](crate::batch::Signal::index).
     pub chains: [ChainView; 3],
+    /// What a person ordered that holds until it is taken back.
+    pub by_hand: ByHand,
     /// What happened, oldest first, bounded.
     pub timeline: Vec<Event>,
     /// Sends that repeat what a target may already have.

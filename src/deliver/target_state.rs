@@ -371,6 +371,11 @@ impl TargetState {
         self.in_flight == 0 && !lately && !self.signals.iter().any(|signal| signal.wants)
     }
 
+    /// The breaker, for a person to force or release.
+    pub fn breaker_by_hand(&mut self) -> &mut Breaker {
+        &mut self.breaker
+    }
+
     /// The breaker's generation, for a probe to carry.
     pub fn generation(&self) -> u64 {
         self.breaker.generation()

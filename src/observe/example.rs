@@ -109,6 +109,7 @@ pub(super) fn deliver() -> deliver::snapshot::Snapshot {
     deliver::snapshot::Snapshot {
         targets: vec![target("hub", true, false), target("direct", false, false), target("disk", false, true)],
         chains: [chain(&names), chain(&names), chain(&names)],
+        by_hand: Default::default(),
         timeline: Vec::new(),
         duplicate_sends: 0,
     }

@@ -21,6 +21,8 @@ pub enum State {
     Replaying,
     /// A fallback takes the data of at least one signal.
     OnFallback,
+    /// Nothing is sent, by hand; the data is queued.
+    Paused,
     /// No network target accepts the data of at least one signal; it is queued.
     Partitioned,
     /// New requests are not accepted.
@@ -34,6 +36,7 @@ impl State {
             State::Normal => "normal",
             State::Replaying => "replaying",
             State::OnFallback => "on_fallback",
+            State::Paused => "paused",
             State::Partitioned => "partitioned",
             State::Refusing => "refusing",
         }
@@ -67,11 +70,16 @@ const CAUGHT_UP_MS: u64 = 1_000;
 
 /// Judges a reading. `was` is the state before: what is left to do after an outage is a replay to its end.
 pub(super) fn assess(reading: &Reading, was: State) -> Assessment {
-    refusing(reading)
+    let mut assessment = refusing(reading)
+        .or_else(|| paused(&reading.deliver))
         .or_else(|| partitioned(&reading.deliver))
         .or_else(|| on_fallback(&reading.deliver))
         .or_else(|| replaying(reading, was))
-        .unwrap_or_else(|| normal(&reading.deliver))
+        .unwrap_or_else(|| normal(&reading.deliver));
+    if let Some(target) = reading.deliver.by_hand.target() {
+        assessment.why.push_str(&format!("; pinned to {target} by hand"));
+    }
+    assessment
 }
 
 fn refusing(reading: &Reading) -> Option<Assessment> {
@@ -90,6 +98,12 @@ fn refusing(reading: &Reading) -> Option<Assessment> {
         StoreState::Closing => "the queue is being closed".to_owned(),
     };
     Some(Assessment { state: State::Refusing, since_ms: None, why })
+}
+
+fn paused(deliver: &Snapshot) -> Option<Assessment> {
+    let since_ms = deliver.by_hand.paused_since_ms?;
+    let why = "delivery is paused by hand; the data is queued".to_owned();
+    Some(Assessment { state: State::Paused, since_ms: Some(since_ms), why })
 }
 
 fn partitioned(deliver: &Snapshot) -> Option<Assessment> {
@@ -229,6 +243,7 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliver::by_hand::{ByHand, Pinned};
     use crate::observe::example;
 
     const NOW: u64 = 1_700_000_000_000;
@@ -306,6 +321,19 @@ mod tests {
             assert_eq!(seen.state, State::Refusing);
             assert!(seen.why.contains(word), "{}", seen.why);
         }
+    }
+
+    /// Scenario: delivery is paused and pinned, while the primary is cut off.
+    /// Guarantee: paused wins, since nothing would go anywhere, and both orders are told.
+    #[test]
+    fn what_is_ordered_by_hand_is_told() {
+        let mut reading = reading();
+        reading.deliver.chains[1].partitioned_since_ms = Some(NOW);
+        let pinned = Some(Pinned { target: "direct".to_owned(), since_ms: NOW });
+        reading.deliver.by_hand = ByHand { pinned, paused_since_ms: Some(NOW - 9) };
+        let seen = assess(&reading, State::Partitioned);
+        assert_eq!((seen.state, seen.since_ms), (State::Paused, Some(NOW - 9)));
+        assert_eq!(seen.why, "delivery is paused by hand; the data is queued; pinned to direct by hand");
     }
 
     /// Scenario: the primary is back, and gets what is owed and what is old.

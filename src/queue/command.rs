@@ -44,6 +44,8 @@ pub(super) enum Command {
     },
     /// Writes down what is on its way, unsynced.
     Note { suspects: Vec<u8>, reply: Reply<()> },
+    /// Keeps a value of delivery's, synced.
+    Keep { value: Vec<u8>, reply: Reply<()> },
     /// Saves a reading of the clocks.
     SaveClock(Reading),
 }
@@ -54,7 +56,9 @@ impl Command {
         match self {
             Command::Import(import) => import.refuse(error),
             Command::Letters(letters) => drop(letters.reply.send(Err(error))),
-            Command::Sync(reply) | Command::Note { reply, .. } => drop(reply.send(Err(error))),
+            Command::Sync(reply) | Command::Note { reply, .. } | Command::Keep { reply, .. } => {
+                drop(reply.send(Err(error)));
+            }
             Command::Drop { reply, .. } | Command::Release { reply, .. } => drop(reply.send(Err(error))),
             Command::SaveClock(_) => {}
         }

@@ -110,6 +110,13 @@ impl Committer {
                 }
                 let _ = reply.send(Ok(removed));
             }
+            Command::Keep { value, reply } => {
+                let mut changes = self.engine.begin(value.len() + 64);
+                changes.set(Family::Meta, keys::KEPT, &value);
+                changes.commit(true)?;
+                self.unsynced = None;
+                let _ = reply.send(Ok(()));
+            }
             Command::SaveClock(reading) => {
                 let mut changes = self.engine.begin(128);
                 changes.set(Family::Meta, keys::CLOCK, &reading.encode());

@@ -21,6 +21,8 @@ pub(crate) struct Home {
     _temporary: Option<tempfile::TempDir>,
     /// Further keys of the section `queue`.
     pub(crate) queue: String,
+    /// Further keys of the section `admin`.
+    pub(crate) admin: String,
     /// What the binary is started with: `strace` and its arguments, say.
     pub(crate) wrapper: Vec<String>,
 }
@@ -49,7 +51,13 @@ impl Home {
 
     /// A folder of the caller's, on a volume of its choice.
     pub(crate) fn at(folder: &Path) -> Home {
-        Home { folder: folder.to_owned(), _temporary: None, queue: String::new(), wrapper: Vec::new() }
+        Home {
+            folder: folder.to_owned(),
+            _temporary: None,
+            queue: String::new(),
+            admin: String::new(),
+            wrapper: Vec::new(),
+        }
     }
 
     /// Its folder.
@@ -110,10 +118,11 @@ impl Home {
         format!(
             "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 127.0.0.1:0}}, http: {{endpoint: 127.0.0.1:0}}}}}}}}\n\
              queue: {{directory: {}/queue, {}}}\n\
-             admin: {{endpoint: 127.0.0.1:0}}\n\
+             admin: {{endpoint: 127.0.0.1:0, {}}}\n\
              shutdown: {{linger: 0, timeout: 10s}}\n",
             self.path().display(),
-            self.queue
+            self.queue,
+            self.admin
         )
     }
 }

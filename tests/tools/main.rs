@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 #![allow(dead_code, reason = "the support is shared with other suites, which use more of it")]
 
+mod by_hand;
 mod confirmation;
 mod dead_letters;
 mod drain;

@@ -73,6 +73,22 @@ impl Where {
         ended(result)
     }
 
+    /// The same for a command that only a running gateway can carry out.
+    pub(in crate::cli) async fn work_beside(&self, command: impl AsyncFnOnce(&Way) -> Result<Code, Failure>) -> Code {
+        let found = match &self.socket {
+            Some(socket) => Ok(socket.clone()),
+            None => self.load().map(|(config, _)| config.directory.join(socket::NAME)),
+        };
+        let result = match found {
+            Ok(socket) => match socket::connect(&socket) {
+                Ok(_) => command(&Way::Gateway { socket }).await,
+                Err(error) => Err(unreachable_socket(&socket, &error)),
+            },
+            Err(failure) => Err(failure),
+        };
+        ended(result)
+    }
+
     /// Finds the gateway that runs on the queue, or opens the queue.
     async fn open(&self) -> Result<Way, Failure> {
         if let Some(socket) = &self.socket {

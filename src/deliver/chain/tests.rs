@@ -228,3 +228,98 @@ proptest! {
         prop_assert_eq!(chain.moves().map(|(_, count)| count).sum::<u64>(), seen);
     }
 }
+
+/// A person moves traffic of a chain that is well, there and back.
+/// Guarantees that no stay and no proof are asked for, that the chain goes on by itself afterwards, and that such moves are no
+/// flaps.
+#[test]
+fn moves_by_hand_are_at_once_and_no_flaps() {
+    let (mut chain, now) = chain(3);
+    let conditions = [WELL; 3];
+    let down = Condition { standing: Standing::Down, ..WELL };
+    assert_eq!(chain.fail_back(now, &conditions), None, "it is there");
+    let moved_to = |moved: Option<Move>| moved.map(|moved| (moved.from, moved.to, moved.reason.as_str()));
+    assert_eq!(moved_to(chain.fail_over(now, &[WELL, down, WELL])), Some((0, 2, "command")), "past what is down");
+    assert_eq!(chain.fail_over(now, &conditions), None, "it is the last");
+    assert_eq!(chain.fail_back(now, &[down, WELL, WELL]), None, "it would be left at once");
+    assert_eq!(moved_to(chain.fail_back(now, &conditions)), Some((2, 0, "command")));
+    for _ in 0..5 {
+        chain.fail_over(now, &conditions);
+        chain.fail_back(now, &conditions);
+    }
+    assert_eq!(chain.stay, 60 * SECOND);
+    chain.fail_over(now, &conditions);
+    assert_eq!(moved(chain.decide(now + 59 * SECOND, &conditions, true)), None);
+    assert_eq!(moved(chain.decide(now + 60 * SECOND, &conditions, true)), Some((1, 0, "recovered")));
+}
+
+/// A fallback is pinned, and dies; the pin is taken back.
+/// Guarantees that traffic stays there whatever happens, that a partition is told of the pinned target alone, and that the chain
+/// goes on from there.
+#[test]
+fn a_pin_holds_whatever_happens() {
+    let (mut chain, now) = chain(3);
+    chain.pin(Some(1));
+    assert_eq!(moved(chain.decide(now, &[WELL; 3], false)), Some((0, 1, "command")));
+    let dead = Condition { silent_since: Some(now), breaker: BreakerState::Open, misconfigured: true, ..WELL };
+    let later = now + 600 * SECOND;
+    let decided = chain.decide(later, &[WELL, dead, WELL], false);
+    assert_eq!((moved(decided), decided.partition), (None, Some(Partition::Began)));
+    assert!(!chain.wants_trial(later, 0), "no target but the pinned one is tried");
+    chain.pin(None);
+    assert_eq!(moved(chain.decide(later, &[WELL, dead, WELL], false)), Some((1, 0, "misconfigured")));
+}
+
+#[derive(Debug, Clone)]
+enum Order {
+    Pin(Option<usize>),
+    FailOver,
+    FailBack,
+}
+
+fn order() -> impl Strategy<Value = Option<Order>> {
+    let pin = proptest::option::of(0..3usize).prop_map(Order::Pin);
+    proptest::option::weighted(0.3, prop_oneof![pin, Just(Order::FailOver), Just(Order::FailBack)])
+}
+
+proptest! {
+    /// Any orders amid any conditions.
+    /// Guarantees: a pin is where traffic is after the next decision, and nothing else moves it; an order moves traffic only to a
+    /// target that accepts, and says so; without a pin the chain's own rules hold.
+    #[test]
+    fn whatever_people_order((base, steps) in story(), orders in proptest::collection::vec(order(), 100)) {
+        let (mut chain, _) = chain(3);
+        let (mut now, mut pinned, mut seen) = (base, None, 0);
+        for ((wait, conditions, ..), order) in steps.into_iter().zip(orders) {
+            now += Duration::from_secs(wait);
+            let from = chain.active();
+            let obeyed = match order {
+                Some(Order::Pin(target)) => {
+                    pinned = target;
+                    chain.pin(target);
+                    None
+                }
+                Some(Order::FailOver) if pinned.is_none() => chain.fail_over(now, &conditions),
+                Some(Order::FailBack) if pinned.is_none() => chain.fail_back(now, &conditions),
+                _ => None,
+            };
+            if let Some(moved) = obeyed {
+                seen += 1;
+                prop_assert_eq!((moved.from, moved.to, moved.reason), (from, chain.active(), Reason::Command));
+                prop_assert!(conditions[moved.to].accepts() && (moved.to > from || moved.to == 0));
+            }
+            let decided = chain.decide(now, &conditions, false);
+            seen += u64::from(decided.moved.is_some());
+            if let Some(target) = pinned {
+                prop_assert_eq!(chain.active(), target);
+                prop_assert!(decided.moved.is_none_or(|moved| moved.reason == Reason::Command));
+                prop_assert!((0..3).all(|position| !chain.wants_trial(now + 3600 * SECOND, position)));
+                let cut_off = conditions[target].network && !conditions[target].accepts();
+                prop_assert_eq!(chain.partitioned_since().is_some(), cut_off);
+            } else if let Some(moved) = decided.moved {
+                prop_assert!(conditions[moved.to].accepts());
+            }
+        }
+        prop_assert_eq!(chain.moves().map(|(_, count)| count).sum::<u64>(), seen);
+    }
+}

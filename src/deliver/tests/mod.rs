@@ -1,5 +1,6 @@
 //! Delivery as a whole: the real queue, scripted targets, paused time.
 
+mod by_hand;
 mod ends;
 mod failover;
 mod load;

@@ -16,10 +16,11 @@ use crate::batch::{Batch, Encoding, Signal};
 use crate::config::{
     ChainConfig, Durability, Order, QueueConfig, ReplayConfig, SignalChain, SignalQueue, TargetConfig,
 };
-use crate::deliver::Deliver;
+use crate::deliver::by_hand::ByHand;
 use crate::deliver::jitter::Jitter;
 use crate::deliver::snapshot::Snapshot;
 use crate::deliver::target_state::tests::config;
+use crate::deliver::{Deliver, Plan};
 use crate::queue::Queue;
 use crate::queue::ledger::Ledger;
 use crate::target::Target;
@@ -38,6 +39,7 @@ pub(super) struct Setting {
     pub(super) orders: [Order; 3],
     pub(super) targets: Vec<(TargetConfig, Arc<Scripted>)>,
     pub(super) queue: QueueConfig,
+    pub(super) by_hand: ByHand,
     pub(super) directory: TempDir,
 }
 
@@ -64,6 +66,7 @@ impl Setting {
                 signals,
                 ..QueueConfig::default()
             },
+            by_hand: ByHand::default(),
             directory,
         }
     }
@@ -75,7 +78,9 @@ impl Setting {
         let queue = Queue::open(&self.queue).unwrap();
         let targets = self.targets.iter().map(|(config, target)| (config.clone(), target.clone() as Arc<dyn Target>));
         let jitter = Jitter::seeded(7);
-        let deliver = Deliver::start_with(&self.chain, &self.replay, self.orders, targets.collect(), &queue, jitter);
+        let Setting { chain, replay, orders, by_hand, .. } = self;
+        let plan = Plan { chain, replay, orders, targets: targets.collect() };
+        let deliver = Deliver::start_with(plan, &queue, by_hand, jitter);
         let targets = self.targets.into_iter().map(|(_, target)| target).collect();
         Stage {
             queue,

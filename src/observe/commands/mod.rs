@@ -5,6 +5,7 @@
 //! that the last answer named. An error is `{"error": "a sentence"}`. `docs/tools.md` describes the paths.
 
 mod dead;
+mod delivery;
 mod intake;
 mod queue;
 pub mod wire;
@@ -22,14 +23,21 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::deliver::Deliver;
 use crate::queue::{Queue, QueueError};
 
 /// Longest request, in bytes: an import of one largest batch in base64.
 const LONGEST: usize = 128 << 20;
 
-/// The queue that commands are about; empty until it is open.
-#[derive(Debug, Clone, Default)]
-pub struct Desk(Arc<OnceLock<Queue>>);
+/// What commands are about: the queue, once it is open, and delivery, once it runs.
+#[derive(Clone, Default)]
+pub struct Desk(Arc<Works>);
+
+#[derive(Default)]
+struct Works {
+    queue: OnceLock<Queue>,
+    delivery: OnceLock<Arc<Deliver>>,
+}
 
 impl Desk {
     /// A desk for a queue that is open.
@@ -41,7 +49,18 @@ impl Desk {
 
     /// The queue is open. Only the first call counts.
     pub fn open(&self, queue: Queue) {
-        let _ = self.0.set(queue);
+        let _ = self.0.queue.set(queue);
+    }
+
+    /// Delivery runs. Only the first call counts.
+    pub fn deliver(&self, delivery: Arc<Deliver>) {
+        let _ = self.0.delivery.set(delivery);
+    }
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").finish_non_exhaustive()
     }
 }
 
@@ -59,6 +78,7 @@ pub fn router() -> Router<Desk> {
         .route("/commands/queue/sync", post(queue::sync))
         .route("/commands/dead/replay", post(dead::replay))
         .route("/commands/dead/purge", post(dead::purge))
+        .route("/commands/delivery", post(delivery::command))
         .route("/commands/intake", post(intake::intake))
         .layer(DefaultBodyLimit::max(LONGEST))
 }
@@ -162,6 +182,18 @@ impl FromRequestParts<Desk> for Open {
 
     async fn from_request_parts(_: &mut Parts, desk: &Desk) -> Result<Open, Refusal> {
         let recovering = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the queue is being recovered");
-        desk.0.get().cloned().map(Open).ok_or_else(recovering)
+        desk.0.queue.get().cloned().map(Open).ok_or_else(recovering)
+    }
+}
+
+/// Delivery, once it runs; never offline.
+struct Running(Arc<Deliver>);
+
+impl FromRequestParts<Desk> for Running {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(_: &mut Parts, desk: &Desk) -> Result<Running, Refusal> {
+        let idle = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "delivery does not run yet");
+        desk.0.delivery.get().cloned().map(Running).ok_or_else(idle)
     }
 }

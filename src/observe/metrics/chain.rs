@@ -19,6 +19,9 @@ static BREAKER: Family =
     Family::gauge("spillway_breaker_state", &["target", "state"], "1 for the state that a target's breaker is in.");
 static ACTIVE: Family =
     Family::gauge("spillway_active_target", &["signal", "target"], "1 for the target that gets a signal's traffic.");
+static PINNED: Family =
+    Family::gauge("spillway_pinned_target", &["target"], "1 for the target that traffic is pinned to by hand.");
+static PAUSED: Family = Family::gauge("spillway_delivery_paused", &[], "1 while delivery is paused by hand.");
 static FAILOVERS: Family = Family::counter(
     "spillway_failovers_total",
     &["signal", "from", "to", "reason"],
@@ -56,6 +59,8 @@ pub(super) static FAMILIES: &[&Family] = &[
     &MISCONFIGURED,
     &BREAKER,
     &ACTIVE,
+    &PINNED,
+    &PAUSED,
     &FAILOVERS,
     &PARTITION,
     &PARTITION_SECONDS,
@@ -68,6 +73,7 @@ pub(super) static FAMILIES: &[&Family] = &[
 
 /// Writes the state of targets and chains.
 pub(super) fn fill(page: &mut Page, deliver: &Snapshot, outlook: &Outlook) {
+    page.flag(&PAUSED, &[], deliver.by_hand.paused_since_ms.is_some());
     for target in &deliver.targets {
         let name = target.name.as_str();
         let role = if target.primary { "primary" } else { "fallback" };
@@ -78,6 +84,7 @@ pub(super) fn fill(page: &mut Page, deliver: &Snapshot, outlook: &Outlook) {
         for state in BreakerState::ALL {
             page.flag(&BREAKER, &[name, state.as_str()], state == target.breaker);
         }
+        page.flag(&PINNED, &[name], deliver.by_hand.target() == Some(name));
         page.timestamp(&LAST_SUCCESS, &[name], target.last_success_ms);
         page.number(&ROUND_TRIP, &[name], target.round_trip.map_or(0.0, |trip| trip.as_secs_f64()));
     }

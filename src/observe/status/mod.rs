@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::headline::Headline;
 use super::probes::Phase;
 use crate::batch::Signal;
+use crate::deliver::by_hand::ByHand;
 use crate::deliver::snapshot::{ChainView, Event};
 
 pub(super) use build::build;
@@ -51,6 +52,8 @@ pub struct Status {
 pub struct Parts {
     /// Each signal's chain.
     pub chains: BySignal<ChainView>,
+    /// What a person ordered that holds until it is taken back.
+    pub by_hand: ByHand,
     /// Every target that a chain names.
     pub targets: Vec<Target>,
     /// What waits.

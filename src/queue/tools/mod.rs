@@ -9,6 +9,7 @@
 //! ([`moves`]).
 
 mod copies;
+mod kept;
 pub(super) mod letters;
 mod list;
 pub(super) mod moves;

@@ -124,7 +124,7 @@ impl Queue {
         self.ask(Command::Sync).await
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, QueueError> {
+    pub(super) async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, QueueError> {
         let (reply, outcome) = oneshot::channel();
         self.shared.inbox.command(command(reply));
         outcome.await.unwrap_or(Err(QueueError::Poisoned)) // the committing thread answers unless a write failed
