@@ -105,6 +105,11 @@ impl App {
         let observer = Observer::new(facts, &Registry::new())?;
         let (stop_admin, admin_stopped) = watch::channel(false);
         let mut admin = admin_port.serve(observer.clone(), admin_stopped.clone()).map_err(StartError::Thread)?;
+        // Before the queue is open: a salvage takes minutes, and a gateway that seems dead is killed in the middle of it.
+        let watching = tokio::spawn({
+            let observer = observer.clone();
+            async move { observer.watch(admin_stopped).await }
+        });
 
         let directory = queue_config.directory.clone();
         let orders = Signal::ALL.map(|signal| queue_config.signals[signal.index()].order);
@@ -118,10 +123,6 @@ impl App {
         observer.desk().deliver(Arc::clone(&deliver));
         let stats = Arc::new(receive::Stats::new());
         observer.recovered(sources(&queue, &deliver, &stats));
-        let watching = tokio::spawn({
-            let observer = observer.clone();
-            async move { observer.watch(admin_stopped).await }
-        });
         let (stop_doors, doors_stopped) = watch::channel(false);
         let doors = tokio::spawn(doors.serve(queue.clone(), stats, doors_stopped));
         let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());

@@ -1,11 +1,9 @@
 //! Arguments → configuration → runtime → gateway → exit code. Nothing else.
 
-use std::process::ExitCode;
-
 // RocksDB grows without end on glibc's malloc.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() -> ExitCode {
+fn main() {
     spillway::cli::main()
 }

@@ -4,7 +4,6 @@
 //! cure, from a port in use, which it may.
 
 use std::panic;
-use std::process::ExitCode;
 
 use super::out;
 use crate::app::StartError;
@@ -46,12 +45,6 @@ pub(super) const HELP: &str = "Exit codes:
   74  the store cannot be opened or read
   75  the time that was given ran out";
 
-impl From<Code> for ExitCode {
-    fn from(code: Code) -> ExitCode {
-        ExitCode::from(code as u8)
-    }
-}
-
 impl From<&StartError> for Code {
     fn from(error: &StartError) -> Code {
         match error {
@@ -74,6 +67,12 @@ impl From<&OpenError> for Code {
     }
 }
 
+/// Ends the process, at once and with that code. Handlers of the C++ runtime are left out: RocksDB's wait for its threads, for as
+/// long as a disk hangs, or abort the process that still has some.
+pub(super) fn leave(code: Code) -> ! {
+    signal_hook::low_level::exit(code as i32)
+}
+
 /// From here on a panic ends the process with [`Code::Bug`] and a sentence, unless it is on a thread of the queue: those are
 /// watched by the queue itself, which refuses everything until it has reopened its store.
 ///
@@ -87,7 +86,7 @@ pub(super) fn end_on_panic() {
         if std::thread::current().name().is_some_and(|name| name.starts_with("queue-")) {
             return out::note(&sentence);
         }
-        std::process::exit(out::fail(&sentence, Code::Bug) as i32);
+        leave(out::fail(&sentence, Code::Bug));
     }));
 }
 

@@ -17,15 +17,13 @@ mod run;
 mod tools;
 mod version;
 
-use std::process::ExitCode;
-
 use clap::{CommandFactory, Parser};
 
 use self::args::{Arguments, Command, CompletionArgs};
 use self::exit::Code;
 
-/// Reads the arguments of the process and carries out its command.
-pub fn main() -> ExitCode {
+/// Reads the arguments of the process, carries out its command and ends the process.
+pub fn main() -> ! {
     exit::end_on_panic();
     let code = match Arguments::try_parse() {
         Ok(arguments) => carry_out(arguments),
@@ -35,7 +33,8 @@ pub fn main() -> ExitCode {
             if refused.use_stderr() { Code::Usage } else { Code::Fine }
         }
     };
-    code.into()
+    out::flush();
+    exit::leave(code)
 }
 
 fn carry_out(arguments: Arguments) -> Code {

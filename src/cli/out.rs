@@ -25,6 +25,11 @@ pub fn text(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// Lets nothing that was printed stay behind.
+pub(super) fn flush() {
+    let _ = stdout().flush();
+}
+
 /// A result as one JSON object on one line.
 pub fn json(result: &impl Serialize) {
     match serde_json::to_string(result) {

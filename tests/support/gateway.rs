@@ -109,6 +109,11 @@ impl Home {
         Ok(Gateway { child, grpc: port("grpc"), http: port("http"), admin: port("admin"), started_in, log })
     }
 
+    /// What its gateways logged.
+    pub(crate) fn logged(&self) -> String {
+        read(&self.log())
+    }
+
     /// Where its gateways log.
     fn log(&self) -> PathBuf {
         self.path().join("log.txt")
@@ -130,15 +135,7 @@ impl Home {
 impl Gateway {
     /// A GET on the admin port: status code and body.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.admin).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.admin).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let code = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-        (code, if chunked { unchunk(body) } else { body.to_owned() })
+        get(self.admin, path)
     }
 
     /// The sum of a metric over the series whose line contains each of `labels`.
@@ -210,6 +207,19 @@ impl Drop for Gateway {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A GET on an admin port: status code and body.
+pub(crate) fn get(admin: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(admin).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let code = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    (code, if chunked { unchunk(body) } else { body.to_owned() })
 }
 
 fn sum(metrics: &str, name: &str, labels: &[&str]) -> f64 {
