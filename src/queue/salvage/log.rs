@@ -7,6 +7,9 @@
 //! Unlike RocksDB's reader, which gives up the rest of a block at the first bad checksum, this one goes on where the bad
 //! fragment says that it ends, if a good one begins there: one flipped bit costs one record. It knows nothing of what
 //! records mean.
+//!
+//! A log may be written over an older one, so that its syncs need no new blocks. Its fragments then carry its number, and what
+//! lies behind the last of them is what the older log left: no damage, unless more of its own follows.
 
 use std::io::{self, Read, Write};
 
@@ -39,6 +42,14 @@ pub(super) enum Entry {
 /// Reads entries off a log; ends at the end of the file, or after an error of the disk.
 pub(super) struct LogReader<R> {
     source: R,
+    /// The lower half of the log's number.
+    number: u32,
+    /// Whether its fragments carry that number.
+    numbered: bool,
+    /// Where bytes begin that an older log may have left: nothing whole of this one was behind them so far.
+    leftover: Option<u64>,
+    /// Whether something of this log is broken off there.
+    torn: bool,
     block: Vec<u8>,
     /// Where the block begins in the file, and how far it was read.
     start: u64,
@@ -54,13 +65,35 @@ enum Fragment {
         kind: u8,
         content: std::ops::Range<usize>,
     },
-    /// Its end, as far as that can be told.
-    Bad(usize),
+    /// Its end, as far as that can be told, and whether it says that it is of this log.
+    Bad {
+        end: usize,
+        own: bool,
+    },
+    /// Of the log that this one is written over; its end.
+    Older(usize),
 }
 
 impl<R: Read> LogReader<R> {
-    pub(super) fn new(source: R) -> LogReader<R> {
-        LogReader { source, block: Vec::new(), start: 0, at: 0, record: None, ended: false }
+    /// Of the log of that number.
+    pub(super) fn new(source: R, number: u64) -> LogReader<R> {
+        LogReader {
+            source,
+            number: number as u32,
+            numbered: false,
+            leftover: None,
+            torn: false,
+            block: Vec::new(),
+            start: 0,
+            at: 0,
+            record: None,
+            ended: false,
+        }
+    }
+
+    /// Where the log ends although its file goes on with what an older log left; to be asked once everything was read.
+    pub(super) fn leftover(&self) -> Option<u64> {
+        self.leftover
     }
 
     /// The next block; `false` at the end of the file.
@@ -75,20 +108,24 @@ impl<R: Read> LogReader<R> {
     fn fragment(&self) -> Fragment {
         let block = &self.block[self.at..];
         if block.len() < HEADER {
-            return Fragment::Bad(self.block.len()); // of the last block: a full one is left before
+            return Fragment::Bad { end: self.block.len(), own: !self.numbered }; // of the last block: a full one is left before
         }
         let kind = block[6];
         let length = usize::from(u16::from_le_bytes([block[4], block[5]]));
-        let header = if is_recycled(kind) { RECYCLED_HEADER } else { HEADER };
+        let (header, own) = match is_recycled(kind) {
+            true => (RECYCLED_HEADER, block.get(HEADER..RECYCLED_HEADER) == Some(&self.number.to_le_bytes())),
+            false => (HEADER, !self.numbered),
+        };
         let end = header + length;
         if (kind == 0 && length == 0) || end > block.len() {
-            return Fragment::Bad(self.block.len());
+            return Fragment::Bad { end: self.block.len(), own };
         }
         let stored = u32::from_le_bytes([block[0], block[1], block[2], block[3]]);
-        if unmask(stored) == crc32c::crc32c(&block[6..end]) {
-            return Fragment::Good { kind, content: self.at + header..self.at + end };
+        match unmask(stored) == crc32c::crc32c(&block[6..end]) {
+            true if own => Fragment::Good { kind, content: self.at + header..self.at + end },
+            true if is_recycled(kind) => Fragment::Older(self.at + end),
+            _ => Fragment::Bad { end: self.at + end, own },
         }
-        Fragment::Bad(self.at + end)
     }
 
     /// Whether a good fragment begins at a place of the block.
@@ -101,26 +138,50 @@ impl<R: Read> LogReader<R> {
 
     /// A fragment's worth of progress; `Some` when something is to be said.
     fn step(&mut self) -> io::Result<Option<Entry>> {
-        if (self.block.len() == BLOCK && BLOCK - self.at < HEADER) || self.at == self.block.len() {
+        let header = if self.numbered { RECYCLED_HEADER } else { HEADER };
+        if (self.block.len() == BLOCK && BLOCK - self.at < header) || self.at == self.block.len() {
             if self.fill()? {
                 return Ok(None);
             }
             self.ended = true;
-            return Ok(self.record.take().map(|(offset, record)| bad(offset, offset + record.len() as u64)));
+            let end = self.start + self.block.len() as u64;
+            if let Some((from, _)) = self.record.take() {
+                self.leftover.get_or_insert(from);
+                self.torn = true;
+            }
+            return Ok(self.leftover.filter(|_| self.torn).map(|from| bad(from, end)));
         }
         let offset = self.start + self.at as u64;
         match self.fragment() {
-            Fragment::Bad(end) => {
-                let end = if self.is_good_at(end) { end } else { self.block.len() };
-                self.at = end;
-                let from = self.record.take().map_or(offset, |(from, _)| from);
-                Ok(Some(bad(from, self.start + end as u64)))
+            Fragment::Good { .. } if let Some(from) = self.leftover.take() => {
+                self.torn = false;
+                Ok(Some(bad(from, offset))) // it should have been of this log, too
+            }
+            Fragment::Bad { end, own } => Ok(self.pass(offset, end, own)),
+            Fragment::Older(end) => {
+                self.numbered = true;
+                Ok(self.pass(offset, end, false))
             }
             Fragment::Good { kind, content } => {
+                self.numbered |= is_recycled(kind);
                 self.at = content.end;
                 Ok(self.take(kind, offset, content))
             }
         }
+    }
+
+    /// Passes over a fragment that is not good, with the record that it breaks off.
+    fn pass(&mut self, offset: u64, end: usize, own: bool) -> Option<Entry> {
+        self.numbered |= own && self.block.get(self.at + HEADER - 1).is_some_and(|kind| is_recycled(*kind));
+        self.at = if self.is_good_at(end) { end } else { self.block.len() };
+        let begun = self.record.take().map(|(from, _)| from);
+        let from = begun.unwrap_or(offset);
+        if !self.numbered {
+            return Some(bad(from, self.start + self.at as u64));
+        }
+        self.leftover.get_or_insert(from);
+        self.torn |= own || begun.is_some();
+        None
     }
 
     fn take(&mut self, kind: u8, offset: u64, content: std::ops::Range<usize>) -> Option<Entry> {
@@ -258,16 +319,51 @@ mod tests {
         writer.into_inner()
     }
 
+    /// As RocksDB writes logs that are to be written over.
+    fn numbered(records: &[Vec<u8>], number: u32) -> Vec<u8> {
+        let mut log = Vec::new();
+        for record in records {
+            let mut rest = record.as_slice();
+            let mut first = true;
+            while first || !rest.is_empty() {
+                let room = BLOCK - log.len() % BLOCK;
+                if room < RECYCLED_HEADER {
+                    log.resize(log.len() + room, 0);
+                    continue;
+                }
+                let (fragment, after) = rest.split_at(rest.len().min(room - RECYCLED_HEADER));
+                let kind = [[7, 8], [6, 5]][usize::from(first)][usize::from(after.is_empty())];
+                let covered = [&[kind], number.to_le_bytes().as_slice(), fragment].concat();
+                log.extend(mask(crc32c::crc32c(&covered)).to_le_bytes());
+                log.extend((fragment.len() as u16).to_le_bytes());
+                log.extend(covered);
+                (rest, first) = (after, false);
+            }
+        }
+        log
+    }
+
+    /// A log of number 9 over one of number 7.
+    fn over(newer: &[u8], older: &[u8]) -> Vec<u8> {
+        [newer, older.get(newer.len()..).unwrap_or_default()].concat()
+    }
+
     fn read(bytes: &[u8]) -> (Vec<Vec<u8>>, u64) {
+        let (records, lost, _) = read_to(bytes);
+        (records, lost)
+    }
+
+    fn read_to(bytes: &[u8]) -> (Vec<Vec<u8>>, u64, Option<u64>) {
         let (mut records, mut lost) = (Vec::new(), 0);
-        for entry in LogReader::new(bytes) {
+        let mut reader = LogReader::new(bytes, 9);
+        for entry in &mut reader {
             match entry.unwrap() {
                 Entry::Record(record) => records.push(record),
                 Entry::Bad { bytes, .. } => lost += bytes,
-                Entry::Foreign => return (records, lost),
+                Entry::Foreign => break,
             }
         }
-        (records, lost)
+        (records, lost, reader.leftover())
     }
 
     fn record(len: usize, fill: u8) -> Vec<u8> {
@@ -313,7 +409,46 @@ mod tests {
         }
     }
 
+    /// Scenario: a log over an older one, with damage in the middle of it. Guarantee: it costs the record that it hit, the rest is
+    /// read, and the end is told from what the older log left.
+    #[test]
+    fn damage_in_a_log_over_an_older_one_is_told_from_its_end() {
+        let records: Vec<_> = (0..300).map(|number| record(200, number as u8)).collect();
+        let newer = numbered(&records, 9);
+        let mut log = over(&newer, &numbered(&vec![record(777, 3); 200], 7));
+        log[30_000] ^= 4;
+        let (left, lost, end) = read_to(&log);
+        assert_eq!((left.len(), end), (299, Some(newer.len() as u64)));
+        assert!((200..=500).contains(&lost), "{lost}");
+        log[30_000] ^= 4;
+        log[8192..12_288].copy_from_slice(&numbered(&vec![record(777, 3); 200], 7)[8192..12_288]); // a page that was never written
+        let (left, lost, end) = read_to(&log);
+        assert!((130..290).contains(&left.len()) && lost > 4000, "{} {lost}", left.len());
+        assert_eq!(end, Some(newer.len() as u64));
+    }
+
     proptest! {
+        /// Scenario: a log over an older one, cut anywhere by a kill. Guarantee: its whole records before the cut are read, nothing
+        /// of the older one, and nothing is called bad but a record that was broken off.
+        #[test]
+        fn a_log_over_an_older_one_ends_where_it_was_cut(
+            lens in prop::collection::vec(0usize..50_000, 1..8), old in prop::collection::vec(0usize..50_000, 1..12), cut in 0.0f64..=1.0,
+        ) {
+            let of = |lens: &[usize]| lens.iter().enumerate().map(|(fill, len)| record(*len, fill as u8 * 2)).collect::<Vec<_>>();
+            let (records, older) = (of(&lens), numbered(&of(&old), 7));
+            let newer = numbered(&records, 9);
+            let cut = (newer.len() as f64 * cut) as usize;
+            let log = over(&newer[..cut], &older);
+            let (left, lost, end) = read_to(&log);
+            prop_assert_eq!(&left[..], &records[..left.len()]);
+            let whole = numbered(&left, 9).len();
+            prop_assert!(left.len() == records.len() || numbered(&records[..=left.len()], 9).len() > cut);
+            prop_assert!(lost == 0 || whole < cut, "{lost}");
+            // A log whose very first head is broken off is not known to be numbered before its second block.
+            let ends = [whole..whole + RECYCLED_HEADER, BLOCK..BLOCK + usize::from(cut < RECYCLED_HEADER)];
+            prop_assert!(end.is_none_or(|end| ends.iter().any(|ends| ends.contains(&(end as usize)))), "{end:?} {whole}");
+        }
+
         #[test]
         fn arbitrary_bytes_are_read_to_their_end(bytes in prop::collection::vec(any::<u8>(), 0..100_000)) {
             read(&bytes);

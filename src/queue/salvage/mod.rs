@@ -105,7 +105,7 @@ fn before_open(root: &Path, store: &Path, watermark: Option<&Watermark>) -> Resu
     if scan.foreign {
         return Ok(None);
     }
-    let last = manifest::last_sequence(store).ok().flatten(); // one that cannot be read is RocksDB's to refuse
+    let last = manifest::head(store).ok().and_then(|head| head.last_sequence); // one that cannot be read is RocksDB's to refuse
     if let (Some(last), Some(first)) = (last, scan.first)
         && first > last + 1
     {
@@ -117,6 +117,7 @@ fn before_open(root: &Path, store: &Path, watermark: Option<&Watermark>) -> Resu
             let bytes = scan.bad_bytes;
             tracing::warn!(bytes, "the end of the write-ahead log is torn and cut off, as a loss of power leaves it");
         }
+        wal::cut(&scan.leftovers)?;
         return Ok(None);
     }
     let why = format!("{} holes in the write-ahead log, {} bytes of it are bad", scan.holes, scan.bad_bytes);
@@ -124,6 +125,7 @@ fn before_open(root: &Path, store: &Path, watermark: Option<&Watermark>) -> Resu
     let note = Note { gaps: wal::gaps(store, [None; 3])?, aside: Some(number), ..Note::new(why, false) };
     let note = begin(root, note)?;
     let kept_bytes = wal::mend(store, &aside)?;
+    wal::cut(&wal::scan(store)?.leftovers)?;
     tracing::error!(damage = note.why, aside = %aside.display(), kept_bytes, "the write-ahead log is damaged: mended");
     Ok(Some(note))
 }

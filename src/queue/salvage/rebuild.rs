@@ -74,7 +74,7 @@ pub(super) fn salvage(from: &Path, into: &dyn Engine, gaps: &mut Vec<wal::Gap>) 
 
 /// What the tables can tell, and whether what they do not know of is not there.
 fn remains(from: &Path, first: Option<u64>) -> (Option<Remains>, bool) {
-    let last = manifest::last_sequence(from).ok().flatten();
+    let last = manifest::head(from).ok().and_then(|head| head.last_sequence);
     let up_to_date = last.is_some_and(|last| first.is_none_or(|first| first <= last + 1));
     match Remains::open(from) {
         Ok(remains) if up_to_date => return (Some(remains), true),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::changes::{self, Change};
 use super::log::{Entry, LogReader, LogWriter};
+use super::manifest;
 use crate::batch::{Key, Signal};
 use crate::queue::codec::{books, twin::Twin};
 use crate::queue::ledger::Ledger;
@@ -31,6 +32,8 @@ pub(in crate::queue) struct Scan {
     pub holes: u32,
     /// What lies between good records was written by a store of other options, and is left to RocksDB.
     pub foreign: bool,
+    /// Logs that end before their files do, and where: older logs were written over.
+    pub leftovers: Vec<(PathBuf, u64)>,
 }
 
 /// Batches that were appended by changes which are gone.
@@ -44,9 +47,11 @@ pub(in crate::queue) struct Gap {
     pub items: u64,
 }
 
-/// The logs in a directory, oldest first.
+/// The logs in a directory that RocksDB would replay, oldest first. Older ones wait to be written over, and hold nothing that is
+/// not in tables.
 pub(in crate::queue) fn logs(store: &Path) -> io::Result<Vec<PathBuf>> {
-    files(store, "log")
+    let first = manifest::head(store).ok().and_then(|head| head.first_log).unwrap_or(0); // unreadable: any may be of use
+    Ok(files(store, "log")?.into_iter().filter(|log| number(log).is_some_and(|number| number >= first)).collect())
 }
 
 /// The files in a directory whose name is a number with that ending, in the order of the numbers.
@@ -54,8 +59,7 @@ pub(in crate::queue) fn files(store: &Path, ending: &str) -> io::Result<Vec<Path
     let mut files = Vec::new();
     for entry in fs::read_dir(store)? {
         let path = entry?.path();
-        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
-        if let (Some(number), true) = (number, path.extension().is_some_and(|found| found == ending)) {
+        if let (Some(number), true) = (number(&path), path.extension().is_some_and(|found| found == ending)) {
             files.push((number, path));
         }
     }
@@ -63,11 +67,16 @@ pub(in crate::queue) fn files(store: &Path, ending: &str) -> io::Result<Vec<Path
     Ok(files.into_iter().map(|(_, path)| path).collect())
 }
 
+fn number(path: &Path) -> Option<u64> {
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
 /// Reads all logs once. Of their content it looks at each record's first twelve bytes alone.
 pub(in crate::queue) fn scan(store: &Path) -> io::Result<Scan> {
     let (mut scan, mut next) = (Scan::default(), None);
     for log in logs(store)? {
-        for entry in entries(&log)? {
+        let mut entries = entries(&log)?;
+        for entry in &mut entries {
             match entry? {
                 Entry::Bad { bytes, .. } => scan.bad_bytes += bytes,
                 Entry::Foreign => return Ok(Scan { foreign: true, ..scan }),
@@ -81,8 +90,20 @@ pub(in crate::queue) fn scan(store: &Path) -> io::Result<Scan> {
                 },
             }
         }
+        scan.leftovers.extend(entries.leftover().map(|end| (log, end)));
     }
     Ok(scan)
+}
+
+/// Cuts off what older logs left behind the ends of newer ones. RocksDB would stop there, too, but not before it took what stands
+/// at that place for the head of a record: bytes out of the middle of somebody's request.
+pub(in crate::queue) fn cut(leftovers: &[(PathBuf, u64)]) -> io::Result<()> {
+    for (log, end) in leftovers {
+        let log = File::options().write(true).open(log)?;
+        log.set_len(*end)?;
+        log.sync_all()?;
+    }
+    Ok(())
 }
 
 /// The records of all logs, in order; what is bad is passed over.
@@ -174,5 +195,5 @@ pub(in crate::queue) fn mend(store: &Path, aside: &Path) -> io::Result<u64> {
 }
 
 pub(super) fn entries(log: &Path) -> io::Result<LogReader<BufReader<File>>> {
-    Ok(LogReader::new(BufReader::with_capacity(256 << 10, File::open(log)?)))
+    Ok(LogReader::new(BufReader::with_capacity(256 << 10, File::open(log)?), number(log).unwrap_or(0)))
 }

@@ -20,6 +20,9 @@ const BLOB_FILE: u64 = 64 << 20;
 const KEY_FILE: u64 = 8 << 20;
 /// As many memtables as make the whole of their share: one is filled while others are flushed.
 const MEMTABLES: u64 = 4;
+/// Logs that wait to be written over, at most: more than ever are in use, so that none is removed and those that are there follow
+/// one another. A handful in fact, since there is one a memtable.
+const OLD_LOGS: usize = 16;
 
 /// An open RocksDB.
 pub(in crate::queue) struct Rocks {
@@ -52,7 +55,8 @@ fn database_options(budget: &Budget) -> Options {
     options.set_atomic_flush(true);
     options.set_enable_pipelined_write(false);
     options.set_unordered_write(false);
-    options.set_recycle_log_file_num(0);
+    // A sync of what is written over bytes of the file needs neither new blocks nor a commit of the file system's journal.
+    options.set_recycle_log_file_num(OLD_LOGS);
     options.set_max_total_wal_size(budget.wal);
     options.set_db_write_buffer_size(bytes(budget.memtables));
     options.set_max_background_jobs(2);

@@ -11,6 +11,7 @@ mod out;
 mod owed;
 mod park;
 mod promises;
+mod recycled;
 mod removal;
 mod restart;
 mod space;
