@@ -26,6 +26,7 @@ mod stalls;
 #[path = "../support/mod.rs"]
 mod support;
 mod torn_log;
+mod unsynced;
 mod volume;
 
 use support::gateway::Gateway;

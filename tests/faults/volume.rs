@@ -24,14 +24,14 @@ const MEMORY: u64 = 96 * MIB;
 const COMMITS: u32 = 1500;
 
 /// A volume on a disk that can fail.
-struct Volume {
+pub(crate) struct Volume {
     disk: PathBuf,
     at: PathBuf,
 }
 
 impl Volume {
     /// Makes and mounts it; nothing where that is not possible.
-    fn mount(disk: &Path, at: &Path) -> Option<Volume> {
+    pub(crate) fn mount(disk: &Path, at: &Path) -> Option<Volume> {
         fs::create_dir_all(disk).unwrap();
         fs::create_dir_all(at).unwrap();
         let volume = Volume { disk: disk.to_owned(), at: at.to_owned() };
@@ -49,7 +49,21 @@ impl Volume {
         Some(volume)
     }
 
-    fn image(&self) -> PathBuf {
+    /// One whose image lies in that folder already.
+    pub(crate) fn at_rest(disk: &Path, at: &Path) -> Option<Volume> {
+        fs::create_dir_all(at).unwrap();
+        let volume = Volume { disk: disk.to_owned(), at: at.to_owned() };
+        volume.mount_again()?;
+        Some(volume)
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn at(&self) -> &Path {
+        &self.at
+    }
+
+    /// The file that is its disk.
+    pub(crate) fn image(&self) -> PathBuf {
         self.disk.join("image")
     }
 
