@@ -42,8 +42,6 @@ pub(super) enum Command {
         removed: Removed,
         reply: Reply<Removed>,
     },
-    /// Writes down what is on its way, unsynced.
-    Note { suspects: Vec<u8>, reply: Reply<()> },
     /// Keeps a value of delivery's, synced.
     Keep { value: Vec<u8>, reply: Reply<()> },
     /// Saves a reading of the clocks.
@@ -56,7 +54,7 @@ impl Command {
         match self {
             Command::Import(import) => import.refuse(error),
             Command::Letters(letters) => drop(letters.reply.send(Err(error))),
-            Command::Sync(reply) | Command::Note { reply, .. } | Command::Keep { reply, .. } => {
+            Command::Sync(reply) | Command::Keep { reply, .. } => {
                 drop(reply.send(Err(error)));
             }
             Command::Drop { reply, .. } | Command::Release { reply, .. } => drop(reply.send(Err(error))),

@@ -92,12 +92,6 @@ impl Committer {
             }
             Command::Import(import) => self.import(import)?,
             Command::Letters(letters) => return Ok(self.move_letters(letters)?.map(Command::Letters)),
-            Command::Note { suspects, reply } => {
-                let mut changes = self.engine.begin(256);
-                changes.set(Family::Meta, keys::CAREFUL, &suspects);
-                changes.commit(false)?;
-                let _ = reply.send(Ok(()));
-            }
             Command::Sync(reply) => {
                 self.sync()?;
                 let _ = reply.send(Ok(()));

@@ -204,9 +204,8 @@ impl Queue {
             self.settle(lease, Settlement::Park(letters::fatal(ends)));
             return None;
         }
-        if pass.write_down(signal, key).await {
-            lease.ticket.pass = Some(pass);
-        }
+        pass.write_down(signal, key).await;
+        lease.ticket.pass = Some(pass);
         Some(lease)
     }
 
@@ -311,7 +310,11 @@ impl Queue {
             return None;
         }
         let (key, held, number) = self.shared.lanes(signal).lease_parked(taker, Instant::now())?;
-        self.fetch(signal, key, held, number).await
+        let mut lease = self.fetch(signal, key, held, number).await?;
+        let mut pass = Careful::alone(&self.shared);
+        pass.write_down(signal, key).await;
+        lease.ticket.pass = Some(pass);
+        Some(lease)
     }
 
     /// What could be leased by that taker now.

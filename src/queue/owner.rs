@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::careful;
 use super::directory::Directory;
 use super::error::StoreError;
 use super::life::{Life, spawn};
@@ -56,10 +55,10 @@ impl Owner {
         let mut owner = Owner { shared, config, budget, directory, opener, pause: Duration::ZERO };
         let (engine, recovered) = owner.open()?;
         let (clean, books) = (recovered.clean, recovered.books);
-        let suspects = careful::recover(engine.as_ref(), clean, &books)?;
+        owner.shared.careful.recover(&owner.config.directory, &recovered);
         let life = owner.begin(engine, recovered)?;
         if !clean {
-            owner.shared.careful.begin(suspects, &books);
+            owner.shared.careful.begin(&books);
         }
         owner.shared.opened();
         let (ended, closed) = watch::channel(false);
@@ -184,7 +183,8 @@ impl Owner {
         }
     }
 
-    fn begin(&self, engine: Arc<dyn Engine>, recovered: Recovered) -> Result<Life, StoreError> {
+    fn begin(&self, engine: Arc<dyn Engine>, mut recovered: Recovered) -> Result<Life, StoreError> {
+        self.shared.careful.bar(&mut recovered);
         Life::begin(Arc::clone(&self.shared), &self.config, &self.budget, self.directory.store(), engine, recovered)
     }
 }

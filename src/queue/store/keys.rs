@@ -8,7 +8,7 @@
 //! | `parked` | signal, [`Key`] | [`record`](crate::queue::codec::record) |
 //! | `dead` | signal, [`Key`] | [`letter`](crate::queue::codec::letter) |
 //! | `owed` | signal, first [`Key`] of an interval | its last [`Key`] |
-//! | `meta` | `store`, `epoch`, `run`, `clock`, `dead`, `careful`, `kept`, `books` + signal, `import` + token | [`meta`](crate::queue::codec::meta), [`careful`](crate::queue::codec::careful), [`books`](crate::queue::codec::books) |
+//! | `meta` | `store`, `epoch`, `run`, `clock`, `dead`, `kept`, `books` + signal, `import` + token | [`meta`](crate::queue::codec::meta), [`books`](crate::queue::codec::books) |
 
 use crate::batch::{Key, Signal};
 
@@ -74,8 +74,6 @@ pub(in crate::queue) const RUN: &[u8] = b"run";
 pub(in crate::queue) const CLOCK: &[u8] = b"clock";
 /// How many dead letters are held.
 pub(in crate::queue) const DEAD: &[u8] = b"dead";
-/// What was on its way when the process ended, and what is now, after such an end.
-pub(in crate::queue) const CAREFUL: &[u8] = b"careful";
 /// What delivery keeps over restarts; its own affair.
 pub(in crate::queue) const KEPT: &[u8] = b"kept";
 
