@@ -109,15 +109,19 @@ impl Breaker {
     /// How many requests may be in flight when `limit` may be in good times: 1 in a trial, a growing share in the ramp.
     pub fn capacity(&self, now: Instant, limit: usize) -> usize {
         match &self.phase {
-            Phase::Closed { ramp: Some(from), .. } => {
-                let passed = now.saturating_duration_since(*from).as_secs_f64();
-                let share = RAMP_START + (1.0 - RAMP_START) * passed / self.config.ramp.as_secs_f64().max(f64::EPSILON);
-                ((limit as f64 * share.min(1.0)) as usize).clamp(1, limit.max(1))
-            }
-            Phase::Closed { .. } | Phase::ForcedClosed => limit.max(1),
+            Phase::Closed { .. } => ((limit as f64 * self.share(now)) as usize).clamp(1, limit.max(1)),
+            Phase::ForcedClosed => limit.max(1),
             Phase::HalfOpen { .. } | Phase::Open { .. } => 1,
             Phase::ForcedOpen => 0,
         }
+    }
+
+    /// What the ramp allows of the traffic of good times: from a tenth to all of it.
+    pub fn share(&self, now: Instant) -> f64 {
+        let Phase::Closed { ramp: Some(from), .. } = &self.phase else { return 1.0 };
+        let passed = now.saturating_duration_since(*from).as_secs_f64();
+        let share = RAMP_START + (1.0 - RAMP_START) * passed / self.config.ramp.as_secs_f64().max(f64::EPSILON);
+        share.min(1.0)
     }
 
     /// Asks for leave to send one batch. An open breaker whose time is over becomes half-open with that.

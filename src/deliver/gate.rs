@@ -21,6 +21,7 @@ use crate::batch::Signal;
 use crate::config::{ReplayRate, TargetConfig};
 use crate::otlp::answer::Answer;
 use crate::otlp::class::{self, Class};
+use crate::queue::Lane;
 use crate::target::{self, Target};
 use crate::units::format_duration;
 
@@ -103,11 +104,6 @@ impl Gate {
         let mut inner = self.lock();
         inner.state.withdraw(signal);
         self.freed(inner, Instant::now(), signal);
-    }
-
-    /// A batch of the backlog goes, of so many bytes.
-    pub fn spend(&self, bytes: usize) {
-        self.lock().state.spend(bytes);
     }
 
     /// Bytes a second at which backlog may go at the moment.
@@ -269,6 +265,16 @@ impl Pass {
     /// What was granted.
     pub fn slot(&self) -> &Slot {
         &self.slot
+    }
+
+    /// It is for a batch of that lane.
+    pub fn choose(&mut self, lane: Lane) {
+        self.gate.lock().state.choose(&mut self.slot, lane);
+    }
+
+    /// The batch goes, of so many bytes.
+    pub fn sends(&mut self, bytes: usize) {
+        self.gate.lock().state.sends(Instant::now(), &mut self.slot, bytes);
     }
 
     /// The class of an answer, given what else is under way there.

@@ -29,6 +29,10 @@ use crate::units::format_duration;
 /// A lane whose lease came up empty although it had said otherwise is left alone for so long: a disagreement must not spin.
 const DRY_FOR: Duration = Duration::from_millis(20);
 
+/// How long what came in counts as fresh, where that goes first: as long as fresh data may take to be delivered while a backlog is. After
+/// an outage memory is full of what came in during it; sent as fresh it would keep new data waiting, and go out at no pace.
+const FRESH_FOR: Duration = Duration::from_secs(2);
+
 /// A parked batch whose try is due while its target is not well waits so long before the next look.
 const ASKED_EVERY: Duration = Duration::from_secs(5);
 
@@ -168,6 +172,9 @@ impl Line {
         let state = &mut *state;
         let mut waiting = Waiting { until: state.check_at, data: false };
         state.asking.fill(false);
+        if let Some(before) = now.checked_sub(FRESH_FOR) {
+            self.queue.age(self.signal, before);
+        }
         let open = if state.paused { 0 } else { state.chain.active() + 1 };
         if !state.paused {
             waiting.no_later_than(state.try_parked_at);
@@ -232,12 +239,13 @@ impl Line {
         state.busy_at = now;
         let paced = self.order == Order::FreshFirst && matches!(gate.config.kind, TargetKind::Network(_));
         match gate.admit(now, Ask { signal: self.signal, fresh, backlog, paced }) {
-            Ok(pass) => {
+            Ok(mut pass) => {
                 state.asked[position] = false;
                 let (fresh, backlog) = (pass.slot().fresh, pass.slot().backlog);
                 // In strict order what is older goes first.
                 let fresh = fresh && (self.order == Order::FreshFirst || !backlog);
                 let charge = state.lanes.choose(fresh, backlog)?;
+                pass.choose(charge.lane());
                 state.detours[position].set_out();
                 Some(Sortie { pass, position, trial: false, owed_only: false, charge, lease })
             }

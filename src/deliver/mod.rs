@@ -11,13 +11,15 @@
 //! | [`knife`] | cuts what is too large |
 //! | [`by_hand`], [`command`], [`line_by_hand`] | what people order |
 //! | [`gate`] | a target's state behind its lock, told to log and loops |
-//! | [`target_state`], [`request`] | the pure state of a target, joined from [`breaker`], [`backoff`], [`concurrency`], [`health`], [`pace`], [`silence`] |
+//! | [`target_state`], [`request`] | the pure state of a target, joined from [`breaker`], [`backoff`], [`concurrency`], [`health`], [`pace`] with [`bearing`] and [`bucket`], [`silence`] |
 //! | [`prober`], [`intake`] | the tasks beside the loops |
 //! | [`snapshot`], [`timeline`], [`counts`], [`meter`] | what it tells of itself |
 
 pub mod alone;
 pub mod backoff;
+pub mod bearing;
 pub mod breaker;
+pub mod bucket;
 pub mod by_hand;
 pub mod ceiling;
 pub mod chain;

@@ -1,12 +1,15 @@
-//! The pace of the backlog: a token bucket over bytes, and the rate that `replay.rate: auto` fills it with. Pure.
+//! The pace at which a target is sent to: that of the backlog is `replay.rate` under the ramp, and beyond that whatever the target
+//! was seen to bear ([`bearing`](super::bearing)). Pure.
 //!
 //! A hub that comes back must not be knocked over by its spokes, so what was buffered follows at a rate, beside fresh data.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
+use super::bearing::Bearing;
+use super::bucket::Bucket;
+use crate::batch::Signal;
 use crate::config::ReplayRate;
+use crate::queue::Lane;
 
 /// Least rate of `auto`, in bytes a second of stored (usually compressed) bytes. About 100 000 log records a second, which is
 /// what one core of a collector takes: slower would only prolong the outage, and the ramp, the concurrency and the target's own
@@ -19,16 +22,15 @@ const AUTO_FACTOR: f64 = 2.0;
 /// The mean is taken over this many minutes.
 const MINUTES: usize = 60;
 
-/// What may be saved up: a second's worth, so that pacing needs no fine timer.
-const BURST: f64 = 1.0;
-
 /// See the module.
 #[derive(Debug)]
 pub struct Pace {
     rate: ReplayRate,
     intake: Intake,
-    tokens: f64,
-    filled_at: Instant,
+    replay: Bucket,
+    /// What the target bears.
+    pub bearing: Bearing,
+    asked_at: Instant,
 }
 
 /// Bytes that came in, a slot a minute.
@@ -40,19 +42,22 @@ struct Intake {
 }
 
 impl Pace {
-    /// A full bucket.
+    /// The pace to a target that has not complained yet.
     pub fn new(rate: ReplayRate, now: Instant) -> Pace {
         let intake = Intake { start: now, minute: 0, slots: [0.0; MINUTES] };
-        let mut pace = Pace { rate, intake, tokens: 0.0, filled_at: now };
-        pace.tokens = pace.rate() * BURST;
-        pace
+        Pace { rate, intake, replay: Bucket::new(now), bearing: Bearing::new(now), asked_at: now }
     }
 
-    /// Bytes a second at the moment.
+    /// Bytes of backlog a second at the moment, the ramp apart.
     pub fn rate(&self) -> f64 {
+        let configured = self.configured();
+        self.bearing.limit().map_or(configured, |limit| limit.min(configured))
+    }
+
+    fn configured(&self) -> f64 {
         match self.rate {
             ReplayRate::BytesPerSecond(rate) => rate.max(1) as f64,
-            ReplayRate::Auto => (AUTO_FACTOR * self.intake.mean(self.filled_at)).max(AUTO_FLOOR),
+            ReplayRate::Auto => (AUTO_FACTOR * self.intake.mean(self.asked_at)).max(AUTO_FLOOR),
         }
     }
 
@@ -61,22 +66,23 @@ impl Pace {
         self.intake.add(now, bytes as f64);
     }
 
-    /// Whether a batch of the backlog may go now; if not, when.
-    pub fn ready(&mut self, now: Instant) -> Result<(), Instant> {
-        let rate = self.rate();
-        let passed = now.saturating_duration_since(self.filled_at).as_secs_f64();
-        self.filled_at = self.filled_at.max(now);
-        self.tokens = (self.tokens + passed * rate).min(rate * BURST);
-        if self.tokens > 0.0 {
-            return Ok(());
+    /// Whether a batch of that signal's backlog may go now; if not, when. `share`, in (0, 1], is what the ramp allows of the configured rate;
+    /// `None` where that does not hold (strict order).
+    pub fn ready(&mut self, now: Instant, signal: Signal, share: Option<f64>) -> Result<(), Instant> {
+        self.asked_at = self.asked_at.max(now);
+        if let Some(share) = share {
+            let rate = self.configured() * share;
+            self.replay.ready(now, rate, signal)?;
         }
-        // One millisecond beyond, so that rounding cannot wake us a moment too early.
-        Err(now + Duration::from_secs_f64(-self.tokens / rate) + Duration::from_millis(1))
+        self.bearing.backlog_ready(now, signal)
     }
 
-    /// A batch of this many bytes goes: whole, so that one larger than the burst goes too, and the next waits for it.
-    pub fn spend(&mut self, bytes: usize) {
-        self.tokens -= bytes as f64;
+    /// A batch goes; `paced` if the configured rate holds for it.
+    pub fn sent(&mut self, now: Instant, lane: Lane, paced: bool, bytes: usize) {
+        if paced && lane == Lane::Backlog {
+            self.replay.spend(bytes as f64);
+        }
+        self.bearing.sent(now, lane, bytes);
     }
 }
 
@@ -99,18 +105,21 @@ impl Intake {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Sends as fast as allowed for a minute.
-    fn drained(pace: &mut Pace, start: Instant, batch: usize) -> usize {
+    fn drained(pace: &mut Pace, start: Instant, share: Option<f64>) -> usize {
         let (mut now, mut sent) = (start, 0);
         while now < start + 60 * SECOND {
-            match pace.ready(now) {
+            match pace.ready(now, Signal::Logs, share) {
                 Ok(()) => {
-                    pace.spend(batch);
-                    sent += batch;
+                    pace.sent(now, Lane::Backlog, share.is_some(), 10_000);
+                    sent += 10_000;
+                    now += SECOND / 1000;
                 }
                 Err(at) => now = at,
             }
@@ -118,15 +127,15 @@ mod tests {
         sent
     }
 
-    /// A fixed rate, with small batches and with batches larger than the burst.
-    /// Guarantees the rate over a minute, plus one burst and one batch at most.
+    /// A fixed rate, at the start of a ramp and after it, and where it does not hold.
+    /// Guarantees the rate that the ramp allows.
     #[test]
-    fn a_fixed_rate_is_kept() {
-        for batch in [1000, 100_000, 3_000_000] {
+    fn a_fixed_rate_is_kept_under_the_ramp() {
+        for (share, expected) in [(Some(1.0), 60_000_000), (Some(0.1), 6_000_000), (None, 600_000_000)] {
             let now = Instant::now();
             let mut pace = Pace::new(ReplayRate::BytesPerSecond(1_000_000), now);
-            let sent = drained(&mut pace, now, batch);
-            assert!(sent >= 58_000_000 && sent <= 61_000_000 + batch, "{sent}");
+            let sent = drained(&mut pace, now, share);
+            assert!(sent.abs_diff(expected) <= expected / 20, "{share:?}: {sent}");
         }
     }
 
@@ -142,11 +151,11 @@ mod tests {
             now += SECOND;
             pace.took_in(now, 50_000_000);
         }
-        assert_eq!(pace.ready(now), Ok(()));
+        assert_eq!(pace.ready(now, Signal::Logs, Some(1.0)), Ok(()));
         assert!((pace.rate() - 100_000_000.0).abs() < 1_000_000.0, "{}", pace.rate());
         now += Duration::from_secs(4000);
         pace.took_in(now, 0);
-        assert_eq!(pace.ready(now), Ok(()));
+        assert_eq!(pace.ready(now, Signal::Logs, Some(1.0)), Ok(()));
         assert_eq!(pace.rate(), AUTO_FLOOR);
     }
 }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::breaker::Permit;
 use crate::batch::Signal;
+use crate::queue::Lane;
 
 /// What a signal would like to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Ask {
     pub fresh: bool,
     /// It has backlog.
     pub backlog: bool,
-    /// Its backlog goes at a pace.
+    /// `replay.rate` holds for its backlog.
     pub paced: bool,
 }
 
@@ -38,6 +39,10 @@ pub struct Slot {
     pub fresh: bool,
     /// Whether backlog may go.
     pub backlog: bool,
+    /// What does go, and of how many bytes, once that is known.
+    pub lane: Lane,
+    pub(super) bytes: usize,
+    pub(super) paced: bool,
     pub(super) permit: Permit,
     /// Requests in flight then, this one included.
     pub(super) crowd: usize,
@@ -50,7 +55,7 @@ pub struct Slot {
 pub enum Wait {
     /// Not before this moment.
     Until(Instant),
-    /// Only the pace of the backlog stands against it, until this moment; fresh data could go.
+    /// Only the pace stands against it, until this moment; other data could perhaps go.
     Pace(Instant),
     /// Until something happens here: all slots are taken, or it was opened by hand.
     Event,

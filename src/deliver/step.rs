@@ -38,9 +38,7 @@ async fn step(line: &Line, mut away: Away<'_>, mut sortie: Sortie) {
         return line.dry(&sortie);
     };
     let Some(lease) = within_limit(line, &sortie, lease).await else { return };
-    if lease.lane == Lane::Backlog {
-        sortie.pass.gate().spend(lease.batch.weight());
-    }
+    sortie.pass.sends(lease.batch.weight());
     line.leased(sortie.position, sortie.charge, &lease);
     let replay = lease.lane == Lane::Backlog || lease.owed;
     let shipment = Shipment { batch: lease.batch.clone(), id: lease.id, replay };

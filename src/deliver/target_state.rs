@@ -20,6 +20,7 @@ use super::silence::{Ended, Silence};
 use super::snapshot::BreakerState;
 use crate::batch::Signal;
 use crate::config::{Probe, ReplayRate, TargetConfig};
+use crate::queue::Lane;
 use crate::target;
 
 /// A target that nobody wanted for so long is idle: probes alone may close its breaker. One interval of probes.
@@ -31,6 +32,8 @@ pub struct TargetState {
     breaker: Breaker,
     backoff: Backoff,
     concurrency: Concurrency,
+    /// Most requests in flight ever.
+    most: usize,
     health: Health,
     pace: Pace,
     jitter: Jitter,
@@ -44,6 +47,8 @@ pub struct TargetState {
     /// When the last probe or batch was sent that found it well.
     well: Option<Instant>,
     in_flight: usize,
+    /// Of these, with backlog.
+    backlog_in_flight: usize,
     /// Suspects on their way, which no limit counts.
     alone: usize,
     /// After a failure one request at a time goes, until one succeeds.
@@ -65,8 +70,16 @@ struct PerSignal {
     /// Its own waits while the endpoint is wrong for it.
     patience: Backoff,
     wants: bool,
-    ticket: Option<u64>,
+    ticket: Option<Ticket>,
     active: bool,
+}
+
+/// A place in line for a slot.
+#[derive(Debug, Clone, Copy)]
+struct Ticket {
+    number: u64,
+    /// Whether for fresh data.
+    fresh: bool,
 }
 
 /// A wrong endpoint is tried again with single batches.
@@ -93,6 +106,7 @@ impl TargetState {
             backoff: backoff(),
             breaker: Breaker::new(&config.breaker, jitter.fork(), now),
             concurrency: Concurrency::new(config.max_concurrency),
+            most: config.max_concurrency,
             health: Health::new(&config.health),
             pace: Pace::new(rate, now),
             jitter,
@@ -103,6 +117,7 @@ impl TargetState {
             probe_failing: None,
             well: None,
             in_flight: 0,
+            backlog_in_flight: 0,
             alone: 0,
             failing: false,
             streak: 0,
@@ -120,17 +135,20 @@ impl TargetState {
         let index = ask.signal.index();
         self.wanted_at = Some(now);
         self.signals[index].wants = true;
-        let backlog = self.earliest(now, ask);
-        if let Err(wait) = backlog {
-            self.signals[index].ticket = None;
-            return Err(wait);
-        }
-        if self.free(now) <= self.ahead(index) {
-            self.queue_up(index);
+        let ask = match self.earliest(now, ask) {
+            Ok(ask) => ask,
+            Err(wait) => {
+                self.signals[index].ticket = None;
+                return Err(wait);
+            }
+        };
+        let backlog = ask.backlog && self.free_for_backlog(now) > 0;
+        if !(ask.fresh || backlog) || self.free(now, ask.fresh) <= self.ahead(now, index) {
+            self.queue_up(index, ask.fresh);
             return Err(Wait::Event);
         }
         let Some(permit) = self.breaker.admit(now) else {
-            self.queue_up(index);
+            self.queue_up(index, ask.fresh);
             return Err(Wait::Event);
         };
         let signal = &mut self.signals[index];
@@ -148,7 +166,10 @@ impl TargetState {
             trial: permit.trial,
             alone: false,
             fresh: ask.fresh,
-            backlog: backlog == Ok(true),
+            backlog,
+            lane: Lane::Fresh,
+            bytes: 0,
+            paced: ask.paced,
             permit,
             crowd: self.in_flight,
             streak: self.streak,
@@ -171,14 +192,17 @@ impl TargetState {
             alone: true,
             fresh: false,
             backlog: true,
+            lane: Lane::Backlog,
+            bytes: 0,
+            paced: false,
             permit,
             crowd: self.in_flight + 1,
             streak: self.streak,
         })
     }
 
-    /// Whether backlog may go along, or what time stands against sending anything.
-    fn earliest(&mut self, now: Instant, ask: Ask) -> Result<bool, Wait> {
+    /// What of that may go as far as time is concerned, or until when nothing may.
+    fn earliest(&mut self, now: Instant, ask: Ask) -> Result<Ask, Wait> {
         if let Some(wrong) = &self.signals[ask.signal.index()].wrong {
             if wrong.busy {
                 return Err(Wait::Event);
@@ -188,40 +212,61 @@ impl TargetState {
         later(now, self.not_before)?;
         later(now, self.breaker.reopens_at())?;
         later(now, self.retry_at)?;
-        if !ask.backlog || !ask.paced {
-            return Ok(ask.backlog);
+        let fresh = if ask.fresh { Some(self.pace.bearing.fresh_ready(now, ask.signal)) } else { None };
+        let backlog = if ask.backlog { Some(self.backlog_ready(now, ask)) } else { None };
+        match (fresh, backlog) {
+            (None | Some(Err(_)), None | Some(Err(_))) => {
+                let waits = [fresh, backlog].into_iter().flatten().filter_map(Result::err);
+                waits.min().map_or(Ok(ask), |at| Err(Wait::Pace(at)))
+            }
+            (fresh, backlog) => Ok(Ask { fresh: fresh == Some(Ok(())), backlog: backlog == Some(Ok(())), ..ask }),
         }
-        let paced = match self.backlog_not_before {
+    }
+
+    fn backlog_ready(&mut self, now: Instant, ask: Ask) -> Result<(), Instant> {
+        match self.backlog_not_before {
             Some(at) if at > now => Err(at),
-            _ => self.pace.ready(now),
-        };
-        match paced {
-            Ok(()) => Ok(true),
-            Err(_) if ask.fresh => Ok(false),
-            Err(at) => Err(Wait::Pace(at)),
+            _ => self.pace.ready(now, ask.signal, ask.paced.then(|| self.breaker.share(now))),
         }
     }
 
-    /// Slots that are free now.
-    fn free(&self, now: Instant) -> usize {
-        match self.breaker.state(now) {
+    /// Slots that are free now. Where one request is all that may be in flight, and it is backlog, fresh data does not wait for it.
+    fn free(&self, now: Instant, fresh: bool) -> usize {
+        let limit = match self.breaker.state(now) {
             // The breaker's single permit decides; requests of the time before may still be hanging.
-            BreakerState::HalfOpen | BreakerState::Open => 1,
-            _ => self.concurrency(now).saturating_sub(self.in_flight),
+            BreakerState::HalfOpen | BreakerState::Open => return 1,
+            _ => self.concurrency(now),
+        };
+        let beside = fresh && !self.failing && self.backlog_in_flight > 0;
+        let limit = if beside { limit.max(2).min(self.most) } else { limit };
+        limit.saturating_sub(self.in_flight)
+    }
+
+    /// Of these, slots that backlog may take: as many as the ramp allows, and one is kept for fresh data.
+    fn free_for_backlog(&self, now: Instant) -> usize {
+        let free = self.free(now, false);
+        match self.breaker.state(now) {
+            BreakerState::HalfOpen | BreakerState::Open => free,
+            _ => {
+                let limit = self.breaker.capacity(now, self.concurrency(now)).saturating_sub(1).max(1);
+                free.min(limit.saturating_sub(self.backlog_in_flight))
+            }
         }
     }
 
-    /// Signals that have waited longer for a slot.
-    fn ahead(&self, index: usize) -> usize {
-        let mine = self.signals[index].ticket.unwrap_or(u64::MAX);
-        self.signals.iter().filter(|other| other.ticket.is_some_and(|ticket| ticket < mine)).count()
+    /// Signals that have waited longer for a slot that they could take.
+    fn ahead(&self, now: Instant, index: usize) -> usize {
+        let mine = self.signals[index].ticket.map_or(u64::MAX, |ticket| ticket.number);
+        let backlog = self.free_for_backlog(now) > 0;
+        let before = |ticket: &Ticket| ticket.number < mine && (ticket.fresh || backlog);
+        self.signals.iter().filter(|other| other.ticket.as_ref().is_some_and(before)).count()
     }
 
-    fn queue_up(&mut self, index: usize) {
-        if self.signals[index].ticket.is_none() {
-            self.signals[index].ticket = Some(self.next_ticket);
-            self.next_ticket += 1;
-        }
+    fn queue_up(&mut self, index: usize, fresh: bool) {
+        let ticket = self.signals[index].ticket;
+        let number = ticket.map_or(self.next_ticket, |ticket| ticket.number);
+        self.next_ticket = self.next_ticket.max(number + 1);
+        self.signals[index].ticket = Some(Ticket { number, fresh });
     }
 
     /// The signal has nothing to send here any more.
@@ -230,9 +275,16 @@ impl TargetState {
         (signal.wants, signal.ticket) = (false, None);
     }
 
-    /// A batch of the backlog goes, of so many bytes.
-    pub fn spend(&mut self, bytes: usize) {
-        self.pace.spend(bytes);
+    /// A slot is for a batch of that lane.
+    pub fn choose(&mut self, slot: &mut Slot, lane: Lane) {
+        slot.lane = lane;
+        self.backlog_in_flight += usize::from(lane == Lane::Backlog);
+    }
+
+    /// The batch of a slot goes, of so many bytes.
+    pub fn sends(&mut self, now: Instant, slot: &mut Slot, bytes: usize) {
+        slot.bytes = bytes;
+        self.pace.sent(now, slot.lane, slot.paced, bytes);
     }
 
     /// Bytes a second at which backlog may go at the moment.
@@ -293,18 +345,20 @@ impl TargetState {
                 }
             }
             Effect::Failure => self.failed(now, slot),
-            Effect::Throttle => self.throttled(now, slot, report.delay, crowd),
+            Effect::Throttle => self.throttled(now, slot, report.delay),
             Effect::Doubt | Effect::Nothing => {}
         }
         if self.breaker.reopens_at().is_some() {
             // From here on the breaker alone sets the pace.
             (self.failing, self.retry_at) = (false, None);
             self.backoff.reset();
+            self.pace.bearing.forget();
         }
     }
 
     fn leave(&mut self, now: Instant, slot: &Slot, ended: Ended) {
         self.in_flight -= 1;
+        self.backlog_in_flight -= usize::from(slot.lane == Lane::Backlog);
         self.all.ended(now, slot.sent, ended);
         let signal = &mut self.signals[slot.signal.index()];
         signal.silence.ended(now, slot.sent, ended);
@@ -315,6 +369,7 @@ impl TargetState {
 
     fn succeeded(&mut self, now: Instant, slot: &Slot, crowd: usize) {
         self.concurrency.succeeded(now.saturating_duration_since(slot.sent), crowd);
+        self.pace.bearing.taken(now, slot.lane, slot.bytes);
         self.health.delivered();
         self.last_success = Some(now);
         self.well = self.well.max(Some(slot.sent));
@@ -330,16 +385,17 @@ impl TargetState {
         }
     }
 
-    /// Load, not failure: fewer at a time, and the backlog first. Only a target that was asked for nothing else waits as a whole.
-    fn throttled(&mut self, now: Instant, slot: &Slot, delay: Option<Duration>, crowd: usize) {
+    /// Load, not failure: fewer at a time, and the backlog first. What has enough of fresh data alone is left alone as a whole.
+    fn throttled(&mut self, now: Instant, slot: &Slot, delay: Option<Duration>) {
         self.concurrency.throttled(now, slot.sent);
         if slot.streak != self.streak {
             return;
         }
         self.streak += 1;
-        let wait = self.backoff.next(delay);
-        self.backlog_not_before = Some(now + wait.max(delay.unwrap_or_default() * 2));
-        if crowd <= 1 {
+        let wait = self.backoff.next(None);
+        let delay = delay.unwrap_or_default();
+        self.backlog_not_before = Some(now + delay + wait);
+        if !self.pace.bearing.complained(now, delay) {
             self.retry_at = Some(now + wait);
         }
     }
@@ -454,8 +510,12 @@ impl TargetState {
 
     /// Most requests in flight at the moment.
     pub fn concurrency(&self, now: Instant) -> usize {
-        let limit = if self.failing { 1 } else { self.concurrency.limit() };
-        self.breaker.capacity(now, limit)
+        match self.breaker.state(now) {
+            BreakerState::ForcedOpen => 0,
+            BreakerState::HalfOpen | BreakerState::Open => 1,
+            _ if self.failing => 1,
+            _ => self.concurrency.limit(),
+        }
     }
 
     /// Time until something is tried again; zero when nothing is waited for.

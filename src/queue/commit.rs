@@ -149,8 +149,8 @@ impl Committer {
         let mut group = Group::new(changes, self.books, self.dead, self.shared.clock.now_ms());
         let mut waiters = Vec::with_capacity(appends.len());
         let epoch = self.shared.epoch.load(Relaxed);
-        for Append { batch, crc, done } in appends {
-            waiters.push((group.append(batch, crc, epoch), done));
+        for Append { batch, crc, at, done } in appends {
+            waiters.push((group.append(batch, crc, epoch, at), done));
         }
         group.look_up_ages(engine.as_ref(), ends);
         group.settle(ends, &self.shared, &mut self.intervals, &mut self.losses);

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
+use tokio::time::Instant;
+
 use super::codec::{books as ledger, meta, parked::Parked, record, twin::Twin};
 use super::error::StoreError;
 use super::inbox::{End, How};
@@ -44,7 +46,8 @@ pub(super) struct Committed {
 #[derive(Default)]
 struct Part {
     touched: bool,
-    stored: Vec<Stored>,
+    /// Each with the moment it came in.
+    stored: Vec<(Stored, Option<Instant>)>,
     ended: Vec<Key>,
     parked: Vec<(Key, Held)>,
     edits: Vec<Edit>,
@@ -69,17 +72,17 @@ impl<'e> Group<'e> {
         }
     }
 
-    /// Adds a batch that a client sent.
-    pub(super) fn append(&mut self, batch: Batch, crc: u32, epoch: u32) -> Key {
+    /// Adds a batch that a client sent at that moment.
+    pub(super) fn append(&mut self, batch: Batch, crc: u32, epoch: u32, at: Instant) -> Key {
         self.committed.books[batch.signal.index()].accepted += u64::from(batch.items);
-        self.enter(batch, crc, epoch)
+        self.enter(batch, crc, epoch, Some(at))
     }
 
     /// Adds a batch that a person brought in.
     pub(super) fn import(&mut self, batch: Batch, epoch: u32) {
         self.committed.books[batch.signal.index()].imported += u64::from(batch.items);
         let crc = crc32c::crc32c(&batch.body);
-        self.enter(batch, crc, epoch);
+        self.enter(batch, crc, epoch, None);
     }
 
     /// Puts the batch of a dead letter back, and fails with a sentence when there is none, or it was never counted as dead.
@@ -89,7 +92,7 @@ impl<'e> Group<'e> {
         self.discard(&letter);
         let batch = letter.batch?;
         let crc = crc32c::crc32c(&batch.body);
-        self.enter(batch, crc, epoch);
+        self.enter(batch, crc, epoch, None);
         Ok(())
     }
 
@@ -104,7 +107,7 @@ impl<'e> Group<'e> {
     }
 
     /// Puts a batch into its queue, under the next sequence number.
-    fn enter(&mut self, batch: Batch, crc: u32, epoch: u32) -> Key {
+    fn enter(&mut self, batch: Batch, crc: u32, epoch: u32, at: Option<Instant>) -> Key {
         let signal = batch.signal;
         let books = &mut self.committed.books[signal.index()];
         let key = Key::new(books.next_seq);
@@ -112,7 +115,7 @@ impl<'e> Group<'e> {
         self.put(key, &batch, crc, epoch, self.now_ms);
         let part = &mut self.committed.signals[signal.index()];
         part.touched = true;
-        part.stored.push(Stored { key, epoch, batch });
+        part.stored.push((Stored { key, epoch, batch }, at));
         key
     }
 
@@ -357,10 +360,10 @@ impl Committed {
             for (key, held) in part.parked {
                 lanes.park(key, held);
             }
-            for stored in part.stored {
+            for (stored, at) in part.stored {
                 // Counted before it can be leased, and so be taken off the count again.
                 shared.ring_bytes.fetch_add(stored.batch.weight() as u64, Relaxed);
-                lanes.push(stored);
+                lanes.push(stored, at);
             }
             drop(lanes);
             if leasable {

@@ -27,6 +27,8 @@ pub(super) struct Append {
     pub batch: Batch,
     /// CRC32C of its body.
     pub crc: u32,
+    /// When it came in.
+    pub at: tokio::time::Instant,
     /// Told once the batch is as durable as was promised.
     pub done: oneshot::Sender<Result<Key, AppendError>>,
 }

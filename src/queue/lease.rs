@@ -102,7 +102,8 @@ pub struct Pending {
 pub enum Lane {
     /// Just committed, still in memory.
     Fresh,
-    /// On disk, older than fresh: returned first, then owed (for the primary), then what was never leased; oldest first.
+    /// Older than fresh: returned first, then what is late in memory, then, oldest first, what is owed (for the primary) and what was
+    /// never leased.
     Backlog,
 }
 

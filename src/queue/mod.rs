@@ -162,7 +162,7 @@ impl Queue {
         self.shared.make_room(batch.signal, batch.weight() as u64)?;
         let crc = crc32c::crc32c(&batch.body);
         let (done, outcome) = oneshot::channel();
-        self.shared.inbox.append(Append { batch, crc, done })?;
+        self.shared.inbox.append(Append { batch, crc, at: Instant::now(), done })?;
         outcome.await.unwrap_or(Err(AppendError::Poisoned)) // the committing thread answers unless a write failed
     }
 
@@ -328,6 +328,11 @@ impl Queue {
         let laden = self.shared.out.is_full(signal) || careful.is_some();
         let held_until = pending.held_until.into_iter().chain(careful).min();
         Pending { laden, held_until, ..pending }
+    }
+
+    /// What came in before that moment is backlog from now on, though it may still be in memory.
+    pub fn age(&self, signal: Signal, before: Instant) {
+        self.shared.lanes(signal).age(before);
     }
 
     /// Completes when something of that signal became leasable since the last call. Meant for one waiter a signal.

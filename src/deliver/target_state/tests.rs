@@ -127,9 +127,9 @@ fn signals_take_turns() {
     assert!(state.admit(now, ask(Signal::Logs)).is_ok());
 }
 
-/// Throttles: with a delay; without one among others; without one alone.
-/// Guarantees that nothing goes before the delay (`hint-respected`), that the backlog is paused first, and that a target which has
-/// enough of a single request is left alone for a while.
+/// Throttles: of fresh data without and with a delay, then of a batch of the backlog.
+/// Guarantees that nothing goes before the delay (`hint-respected`), that the backlog is paused first and for longer, and that fresh
+/// data waits only for what fresh data met.
 #[test]
 fn throttles_slow_down_the_backlog_first() {
     let (mut state, mut now) = state();
@@ -137,6 +137,7 @@ fn throttles_slow_down_the_backlog_first() {
     let slots: Vec<Slot> = (0..2).map(|_| state.admit(now, ask(Signal::Logs)).expect("free")).collect();
     state.report(now, &slots[0], report(Effect::Throttle));
     assert_eq!(state.concurrency(now), 2);
+    assert_eq!(state.admit(now, ask(Signal::Logs)).err(), Some(Wait::Until(now + 500 * MILLI)));
     state.report(now, &slots[1], report(Effect::Success));
     let slot = state.admit(now, ask(Signal::Logs)).expect("fresh data goes on");
     assert!(slot.fresh && !slot.backlog);
@@ -147,9 +148,45 @@ fn throttles_slow_down_the_backlog_first() {
         assert_eq!(state.admit(now, ask(signal)).err(), Some(Wait::Until(now + 7 * SECOND)));
     }
     now += 7 * SECOND;
-    assert_eq!(state.admit(now, backlog).err(), Some(Wait::Pace(now + 7 * SECOND)));
-    call(&mut state, &mut now, Effect::Throttle);
-    assert!(matches!(state.admit(now, ask(Signal::Logs)).err(), Some(Wait::Until(at)) if at > now));
+    assert_eq!(state.admit(now, backlog).err(), Some(Wait::Pace(now + 500 * MILLI)));
+    now += SECOND;
+    let mut slot = state.admit(now, backlog).expect("its pause is over");
+    state.choose(&mut slot, Lane::Backlog);
+    state.sends(now, &mut slot, 1000);
+    state.report(now, &slot, report(Effect::Throttle));
+    assert!(matches!(state.admit(now, backlog).err(), Some(Wait::Pace(at)) if at > now));
+    let slot = state.admit(now, ask(Signal::Logs)).expect("it was the backlog that met it");
+    assert!(slot.fresh && !slot.backlog);
+}
+
+/// Backlog that never ends, at different limits and in a ramp, and fresh data that comes now and then.
+/// Guarantees that there is a slot for it at once, and that more than the maximum is never in flight.
+#[test]
+fn fresh_data_does_not_wait_for_backlog_in_flight() {
+    let backlog = |signal| Ask { fresh: false, paced: false, ..ask(signal) };
+    for limit in [1, 2, 4] {
+        let (mut state, mut now) = state();
+        grown(&mut state, &mut now, limit);
+        let mut held = Vec::new();
+        while let Ok(mut slot) = state.admit(now, backlog(Signal::Logs)) {
+            state.choose(&mut slot, Lane::Backlog);
+            held.push(slot);
+        }
+        assert_eq!(held.len(), (limit - 1).max(1));
+        assert_eq!(state.admit(now, backlog(Signal::Metrics)).err(), Some(Wait::Event));
+        assert!(state.admit(now, ask(Signal::Traces)).is_ok_and(|slot| slot.fresh && !slot.backlog));
+        assert_eq!(state.admit(now, ask(Signal::Traces)).err(), Some(Wait::Event), "one is kept, no more");
+        assert!(state.in_flight() <= limit.max(2));
+    }
+    let config = TargetConfig { max_concurrency: 1, ..config("hub") };
+    let now = Instant::now();
+    let mut state = TargetState::new(&config, ReplayRate::Auto, Jitter::off(), now);
+    let mut slot = state.admit(now, backlog(Signal::Logs)).expect("free");
+    state.choose(&mut slot, Lane::Backlog);
+    assert_eq!(state.admit(now, ask(Signal::Traces)).err(), Some(Wait::Event), "the maximum holds");
+    state.cancel(now, &slot);
+    state.breaker.ramp(now);
+    assert!(state.admit(now, ask(Signal::Traces)).is_ok());
 }
 
 /// A success while a server's delay runs.

@@ -22,7 +22,7 @@ async fn a_servers_delay_is_kept() {
     assert!(direct.arrivals(Signal::Traces).is_empty());
     let mut at: Vec<_> = [Signal::Traces, Signal::Logs].iter().flat_map(|signal| hub.arrivals(*signal)).collect();
     at.sort_by_key(|arrival| arrival.at);
-    assert!(at.len() >= 10, "{}\n{}", at.len(), stage.story());
+    assert!(at.len() >= 5, "{}\n{}", at.len(), stage.story());
     assert!(at.windows(2).all(|pair| pair[1].at - pair[0].at >= 8 * SECOND), "{at:?}");
     stage.until(60 * SECOND, "patience", |stage| stage.active(Signal::Traces) == "direct").await;
     let reason = stage.snapshot().chains[Signal::Traces.index()].failovers[0].reason;

@@ -1,6 +1,7 @@
 //! Delivery as a whole: the real queue, scripted targets, paused time.
 
 mod by_hand;
+mod capacity;
 mod ends;
 mod failover;
 mod load;

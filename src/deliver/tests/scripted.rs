@@ -17,7 +17,8 @@ pub(super) enum Reply {
     Hang,
 }
 
-type Script = Box<dyn Fn(u64) -> Reply + Send>;
+/// By a batch's number and the bytes of its body.
+type Script = Box<dyn Fn(u64, usize) -> Reply + Send>;
 
 /// A batch as it came in.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +54,7 @@ impl Scripted {
     pub(in crate::deliver) fn new(name: &str) -> Scripted {
         Scripted {
             name: name.to_owned(),
-            script: Mutex::new(Box::new(|_| Reply::Say(Answer::accepted()))),
+            script: Mutex::new(Box::new(|_, _| Reply::Say(Answer::accepted()))),
             health: Mutex::new(Health::Up),
             empty: Mutex::new(Answer::accepted()),
             latency: Mutex::new(Duration::from_millis(1)),
@@ -69,6 +70,11 @@ impl Scripted {
 
     /// Answers by the batch's number from now on.
     pub(super) fn answers(&self, script: impl Fn(u64) -> Reply + Send + 'static) {
+        self.answers_by_size(move |number, _| script(number));
+    }
+
+    /// Answers by the batch's number and its size from now on.
+    pub(super) fn answers_by_size(&self, script: impl Fn(u64, usize) -> Reply + Send + 'static) {
         *lock(&self.script) = Box::new(script);
     }
 
@@ -117,6 +123,23 @@ impl Scripted {
         self.arrivals(signal).iter().filter(|arrival| arrival.accepted).map(|arrival| arrival.number).collect()
     }
 
+    /// Bytes of what was taken, all signals together.
+    pub(super) fn taken_bytes(&self) -> usize {
+        lock(&self.arrivals).iter().filter(|arrival| arrival.accepted).map(|arrival| arrival.len).sum()
+    }
+
+    /// The same of a time.
+    pub(super) fn taken_between(&self, from: Instant, to: Instant) -> usize {
+        let arrivals = lock(&self.arrivals);
+        let within = arrivals.iter().filter(|arrival| arrival.accepted && arrival.at >= from && arrival.at < to);
+        within.map(|arrival| arrival.len).sum()
+    }
+
+    /// How many batches up to that number were taken, all signals together.
+    pub(super) fn arrivals_below(&self, number: u64) -> usize {
+        lock(&self.arrivals).iter().filter(|arrival| arrival.accepted && arrival.number <= number).count()
+    }
+
     /// Requests that it has not answered yet, and the most there ever were.
     pub(super) fn inside(&self) -> usize {
         self.inside.load(SeqCst)
@@ -158,7 +181,7 @@ impl Target for Scripted {
             let len = shipment.batch.inflated_len as usize;
             let reply = match len > self.takes.load(SeqCst) {
                 true => Reply::Say(http(413)),
-                false => lock(&self.script)(number),
+                false => lock(&self.script)(number, len),
             };
             let accepted = matches!(&reply, Reply::Say(Answer::Accepted { .. }));
             let (signal, replay) = (shipment.batch.signal, shipment.replay);

@@ -129,6 +129,11 @@ impl Stage {
         numbers
     }
 
+    /// The number of the batch that was queued last.
+    pub(super) fn last(&self) -> u64 {
+        self.next
+    }
+
     /// Lets time pass.
     pub(super) async fn pass(&self, time: Duration) {
         let until = Instant::now() + time;

@@ -169,10 +169,15 @@ impl Lanes {
         *self = Lanes { scan, owed, next_number: self.next_number, ..new };
     }
 
-    /// Adds a batch that was just committed; keys rise.
-    pub(super) fn push(&mut self, stored: Stored) {
+    /// Adds a batch that was just committed, and came in at that moment or long ago; keys rise.
+    pub(super) fn push(&mut self, stored: Stored, at: Option<Instant>) {
         self.end = Key::new(stored.key.seq + 1);
-        self.ring.push(stored);
+        self.ring.push(stored, at);
+    }
+
+    /// What came in before that moment counts as backlog from now on.
+    pub(super) fn age(&mut self, before: Instant) {
+        self.ring.age(before);
     }
 
     /// Lets go of the oldest batch in memory; it is on disk, and backlog from now on. Its bytes, if there was one.

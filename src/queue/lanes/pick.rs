@@ -1,7 +1,7 @@
 //! Who is next: the order in which a signal's batches are handed out.
 //!
-//! `fresh_first`: the ring is open at any time; of the backlog, returned batches come first, then owed ones and those that
-//! were never leased, the older of the two. `fifo`: strictly by key over all of them, the ring last; a held batch holds
+//! `fresh_first`: the fresh part of the ring is open at any time; of the backlog, returned batches come first, then what is late in
+//! memory, then owed ones and those that were never leased, the older of the two. `fifo`: strictly by key over all of them, the ring last; a held batch holds
 //! everything behind it.
 
 use tokio::time::Instant;
@@ -27,22 +27,30 @@ pub(in crate::queue) enum Step {
 
 enum Next {
     Returned(Key),
+    Late,
     Source(Origin),
 }
 
 impl Lanes {
-    /// Leases the oldest batch in memory.
+    /// Leases the oldest fresh batch.
     pub(in crate::queue) fn lease_fresh(&mut self, taker: Taker) -> Option<Grant> {
-        if self.order == Order::Fifo && self.backlog_before_ring(taker) {
+        if self.order == Order::Fifo && self.backlog_before_fresh(taker) {
             return None;
         }
+        self.lease_from_ring(Lane::Fresh)
+    }
+
+    fn lease_from_ring(&mut self, lane: Lane) -> Option<Grant> {
         let caught_up = self.scan.cursor >= self.ring_front() && self.scan.front().is_none();
-        let stored = self.ring.pop()?;
+        let stored = match lane {
+            Lane::Fresh => self.ring.pop_fresh()?,
+            Lane::Backlog => self.ring.pop_late()?,
+        };
         if caught_up {
             self.scan.cursor = self.ring_front(); // or the scan would look for it on disk
         }
         let held = Held::of(&stored.batch, false);
-        Some(self.grant(stored, Lane::Fresh, held))
+        Some(self.grant(stored, lane, held))
     }
 
     /// Leases the next batch of the backlog, or says what is lacking for that.
@@ -55,6 +63,7 @@ impl Lanes {
                 Some(held) => Step::Fetch(key, held, self.lease(key, held)),
                 None => Step::Nothing,
             },
+            Next::Late => self.lease_from_ring(Lane::Backlog).map_or(Step::Nothing, |grant| Step::Grant(grant, None)),
             Next::Source(origin) => match self.source(origin).pop() {
                 Some(stored) => {
                     let held = Held::of(&stored.batch, origin == Origin::Owed);
@@ -72,7 +81,7 @@ impl Lanes {
     /// What that taker could lease now.
     pub(in crate::queue) fn pending(&mut self, taker: Taker, now: Instant) -> Pending {
         let backlog = self.next_backlog(taker, now).is_some();
-        let waits = self.order == Order::Fifo && self.backlog_before_ring(taker);
+        let waits = self.order == Order::Fifo && self.backlog_before_fresh(taker);
         let held_until = match self.order {
             Order::Fifo if backlog => None,
             Order::Fifo => self.returned.first_of(taker).and_then(|(_, not_before)| not_before),
@@ -83,7 +92,7 @@ impl Lanes {
         let held_until = held_until.into_iter().chain(unreadable).filter(|at| *at > now).min();
         let out_bytes = self.ring.bytes() + self.leased_bytes;
         Pending {
-            fresh: self.ring.len() > 0 && !waits,
+            fresh: self.ring.has_fresh() && !waits,
             backlog,
             fresh_bytes: self.ring.bytes(),
             backlog_bytes: self.books.queued_bytes.saturating_sub(out_bytes),
@@ -101,6 +110,9 @@ impl Lanes {
         {
             return Some(Next::Returned(key));
         }
+        if self.order == Order::FreshFirst && self.ring.has_late() {
+            return Some(Next::Late);
+        }
         // Those of `fresh_first` are all held.
         let returned = if self.order == Order::Fifo { self.returned.first_of(taker) } else { None };
         let scan = self.next_of(Origin::Scan).map(|key| (key, Origin::Scan));
@@ -115,15 +127,16 @@ impl Lanes {
                 not_before.is_none_or(|at| at <= now).then_some(Next::Returned(key))
             }
             (_, Some((_, origin))) => self.can_read(origin, now).then_some(Next::Source(origin)),
-            (_, None) => None,
+            (None, None) => self.ring.has_late().then_some(Next::Late),
+            (Some(_), None) => None,
         }
     }
 
-    /// For a FIFO: whether anything is to be served before the ring, were it held or unreadable.
-    fn backlog_before_ring(&mut self, taker: Taker) -> bool {
+    /// For a FIFO: whether anything is to be served before fresh data, were it held or unreadable.
+    fn backlog_before_fresh(&mut self, taker: Taker) -> bool {
         let returned = self.returned.first_of(taker).is_some();
         let owed = taker == Taker::Primary && self.next_of(Origin::Owed).is_some();
-        returned || owed || self.waits(taker) || self.next_of(Origin::Scan).is_some()
+        returned || owed || self.waits(taker) || self.next_of(Origin::Scan).is_some() || self.ring.has_late()
     }
 
     /// Whether a batch is about to be owed, or to be split: it will come before what that taker could get now.

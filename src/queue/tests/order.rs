@@ -38,6 +38,46 @@ async fn fresh_and_backlog_are_two_lanes() {
     assert_books(&queue).await;
 }
 
+/// A backlog on disk, then "4", too old to be fresh, then "5" and "6".
+async fn with_a_late_one(signal: Signal) -> (Queue, tempfile::TempDir) {
+    let (queue, directory) = queue();
+    append(&queue, signal, &["1", "2", "3"]).await;
+    queue.close().await;
+    let queue = Queue::open(&config(directory.path())).unwrap();
+    append(&queue, signal, &["4"]).await;
+    queue.age(signal, tokio::time::Instant::now() + Duration::from_secs(1));
+    append(&queue, signal, &["5", "6"]).await;
+    (queue, directory)
+}
+
+/// Scenario: what lies in memory gets too old to be fresh, beside a backlog on disk and a batch that is returned; more comes in.
+/// Guarantee: it is backlog then, after what was returned and before what lies on disk, while new data is fresh at once.
+#[tokio::test]
+async fn what_is_late_in_memory_is_backlog() {
+    let (queue, _directory) = with_a_late_one(Signal::Logs).await;
+    assert_eq!(drain(&queue, Signal::Logs, Lane::Fresh).await, ["5", "6"]);
+    queue.age(Signal::Logs, tokio::time::Instant::now() + Duration::from_secs(1));
+    append(&queue, Signal::Logs, &["7"]).await;
+    let (back, name) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
+    assert_eq!(name, "7");
+    drop(back);
+    assert_eq!(drain(&queue, Signal::Logs, Lane::Backlog).await, ["7", "4", "1", "2", "3"]);
+    settled(&queue).await;
+    assert_books(&queue).await;
+}
+
+/// Scenario: the same in strict order.
+/// Guarantee: it goes where it belongs, and what is fresh waits for it.
+#[tokio::test]
+async fn what_is_late_in_memory_keeps_its_place_in_strict_order() {
+    let (queue, _directory) = with_a_late_one(Signal::Metrics).await;
+    assert!(next(&queue, Signal::Metrics, Lane::Fresh).await.is_none(), "there is a backlog");
+    assert_eq!(drain(&queue, Signal::Metrics, Lane::Backlog).await, ["1", "2", "3", "4"]);
+    assert_eq!(drain(&queue, Signal::Metrics, Lane::Fresh).await, ["5", "6"]);
+    settled(&queue).await;
+    assert_books(&queue).await;
+}
+
 /// Scenario: more arrives than fits into memory, while fresh batches are leased in between. Guarantee: what was evicted
 /// comes from disk, once, and what is leased does not come again.
 #[tokio::test]

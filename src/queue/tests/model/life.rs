@@ -109,6 +109,10 @@ impl Life {
                 let lease = self.queue().lease_parked(SIGNALS[*signal], *taker).await;
                 self.leased(SIGNALS[*signal], lease, *taker)
             }
+            Op::Age { signal } => {
+                self.queue().age(SIGNALS[*signal], tokio::time::Instant::now() + Duration::from_secs(1));
+                Seen::Nothing
+            }
             Op::Settle { which, way } => {
                 if !self.leases.is_empty() {
                     self.settle(which % self.leases.len(), *way);

@@ -27,6 +27,10 @@ enum Op {
         signal: usize,
         taker: Taker,
     },
+    /// What is in memory is late from now on.
+    Age {
+        signal: usize,
+    },
     Settle {
         which: usize,
         way: Way,
@@ -93,7 +97,7 @@ fn op(power: u32) -> impl Strategy<Value = Op> {
         56 => (0usize..40, way()).prop_map(|(which, way)| Op::Settle { which, way }),
         6 => prop::collection::vec(way(), 1..5).prop_map(|ways| Op::SettleAll { ways }),
         2 => (0usize..2, 0usize..40).prop_map(|(signal, which)| Op::Drop { signal, which }),
-        4 => Just(Op::Check),
+        10 => prop_oneof![2 => Just(Op::Check), 3 => (0usize..2).prop_map(|signal| Op::Age { signal })],
         3 => Just(Op::Reopen),
         4 => (0usize..3).prop_map(|settles| Op::Kill { settles }),
         power => (any::<u64>(), 0usize..3).prop_map(|(seed, settles)| Op::PowerLoss { seed, settles }),

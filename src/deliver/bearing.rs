@@ -1,0 +1,368 @@
+//! What a target bears, learned from its complaints: how much backlog beside the fresh data, and how fast the fresh data that
+//! gathered while it had to be left alone. Pure.
+//!
+//! Concurrency cannot find that out: one request at a time is plenty for a hub that answers in a millisecond. So each "too much"
+//! halves the backlog's rate, and as long as that rate is what holds the backlog back it grows, slowly at first and ever faster:
+//! the target's limit is met rarely, and one that has gone is left behind within a minute. What was learned is kept until then.
+//! Before the first complaint nothing is limited. It knows neither the configured rate nor concurrency.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::bucket::Bucket;
+use crate::batch::Signal;
+use crate::queue::Lane;
+
+/// A target that says "too much" gets this share of the backlog's rate from then on.
+const CUT: f64 = 0.5;
+
+/// Growth a second up to this share of the rate that was too much: what is known to be borne is won back within some seconds.
+const RECOVERY: f64 = 0.15;
+const KNOWN: f64 = 0.85;
+
+/// Growth a second from there on, and the seconds after a cut in which it doubles.
+const GROWTH: f64 = 0.01;
+const GROWTH_DOUBLES: f64 = 10.0;
+
+/// Fastest growth a second.
+const MOST_GROWTH: f64 = 1.0;
+
+/// Least rate in bytes a second, however often a target says "too much": the backlog never stands still.
+const LEAST: f64 = (16 << 10) as f64;
+
+/// What gathered during a pause goes out at so many times the rate at which fresh data flows, or with what the backlog gives up.
+const CATCH_UP: f64 = 2.0;
+
+/// All of it has gone after the pause and as long again.
+const CATCH_UP_WITHIN: u32 = 2;
+
+/// Time over which the rate of fresh data is taken.
+const FRESH_OVER: f64 = 4.0;
+
+/// Longer gaps between two fresh batches are pauses, and tell nothing about their rate.
+const GAP: Duration = Duration::from_millis(250);
+
+/// Time over which the backlog's rate is measured, and over which it counts as the cause of a complaint.
+const LATELY: Duration = Duration::from_secs(1);
+
+/// Shortest time that a rate is measured over.
+const LEAST_SPAN: Duration = Duration::from_millis(100);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Bearing {
+    /// Bytes of backlog a second.
+    limit: Option<f64>,
+    /// The rate that was too much last.
+    too_much: f64,
+    cut_at: Instant,
+    grown_at: Instant,
+    /// Whether the limit held something back since it last grew.
+    held_back: bool,
+    backlog: Bucket,
+    fresh: Bucket,
+    fresh_rate: Flow,
+    /// Until when fresh data that gathered in a pause goes at a pace.
+    gathered_until: Instant,
+    backlog_sent_at: Option<Instant>,
+    taken: Taken,
+}
+
+/// A rate that follows the last seconds, gaps left out.
+#[derive(Debug)]
+struct Flow {
+    rate: f64,
+    at: Instant,
+}
+
+/// What the target took since its last complaint.
+#[derive(Debug, Default)]
+struct Taken {
+    anything: bool,
+    /// Backlog of the last one or two [`LATELY`], and since when.
+    backlog: f64,
+    since: Option<Instant>,
+}
+
+impl Bearing {
+    /// Of a target that has not complained yet.
+    pub fn new(now: Instant) -> Bearing {
+        Bearing {
+            limit: None,
+            too_much: 0.0,
+            cut_at: now,
+            grown_at: now,
+            held_back: false,
+            backlog: Bucket::new(now),
+            fresh: Bucket::new(now),
+            fresh_rate: Flow { rate: 0.0, at: now },
+            gathered_until: now,
+            backlog_sent_at: None,
+            taken: Taken::default(),
+        }
+    }
+
+    /// Bytes of backlog a second that it bears, once it has complained.
+    pub fn limit(&self) -> Option<f64> {
+        self.limit
+    }
+
+    /// Whether fresh data may go now; if not, when. Only what gathered is ever held, and only for as long as that takes to leave.
+    pub fn fresh_ready(&mut self, now: Instant, signal: Signal) -> Result<(), Instant> {
+        match self.fresh_limit(now) {
+            Some(rate) => self.fresh.ready(now, rate, signal),
+            None => Ok(()),
+        }
+    }
+
+    fn fresh_limit(&self, now: Instant) -> Option<f64> {
+        let flow = self.fresh_rate.rate;
+        self.limit.filter(|_| now < self.gathered_until).map(|limit| (CATCH_UP * flow).max(flow + limit))
+    }
+
+    /// Whether backlog may go now; if not, when. Not while fresh data has to wait.
+    pub fn backlog_ready(&mut self, now: Instant, signal: Signal) -> Result<(), Instant> {
+        self.grow(now);
+        let Some(limit) = self.limit else { return Ok(()) };
+        if let Some(at) = self.fresh_limit(now).and_then(|rate| self.fresh.empty_until(now, rate)) {
+            return Err(at);
+        }
+        let ready = self.backlog.ready(now, limit, signal);
+        self.held_back = ready.is_err();
+        ready
+    }
+
+    /// A batch goes.
+    pub fn sent(&mut self, now: Instant, lane: Lane, bytes: usize) {
+        match lane {
+            Lane::Fresh => {
+                if self.fresh_limit(now).is_some() {
+                    self.fresh.spend(bytes as f64);
+                }
+                self.fresh_rate.add(now, bytes as f64);
+            }
+            Lane::Backlog => {
+                self.backlog.spend(bytes as f64);
+                self.backlog_sent_at = Some(now);
+            }
+        }
+    }
+
+    /// A batch was taken.
+    pub fn taken(&mut self, now: Instant, lane: Lane, bytes: usize) {
+        self.taken.anything = true;
+        if lane == Lane::Backlog {
+            self.taken.add(now, bytes as f64);
+        }
+    }
+
+    /// The target said "too much", once for all that was under way in that moment, and is left alone for that long. Whether backlog may
+    /// have been too much for it.
+    ///
+    /// One that takes nothing at all says nothing about rates.
+    pub fn complained(&mut self, now: Instant, pause: Duration) -> bool {
+        self.gathered_until = now + CATCH_UP_WITHIN * pause + LATELY;
+        if std::mem::take(&mut self.taken.anything) {
+            if let Some(had) = self.limit.or_else(|| self.taken.rate(now)) {
+                (self.too_much, self.limit) = (had, Some((had * CUT).max(LEAST)));
+            }
+            (self.cut_at, self.held_back) = (now, false);
+            self.taken = Taken::default();
+        }
+        self.backlog_sent_at.is_some_and(|at| now < at + LATELY)
+    }
+
+    /// Forgets what was learned: the target was away, and may have come back as another.
+    pub fn forget(&mut self) {
+        (self.limit, self.held_back) = (None, false);
+    }
+
+    fn grow(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.grown_at).min(LATELY).as_secs_f64();
+        self.grown_at = self.grown_at.max(now);
+        if std::mem::take(&mut self.held_back) {
+            let since = now.saturating_duration_since(self.cut_at).as_secs_f64();
+            let beyond = (GROWTH * (since / GROWTH_DOUBLES).exp2()).min(MOST_GROWTH);
+            self.limit = self.limit.map(|limit| {
+                let growth = if limit < self.too_much * KNOWN { RECOVERY } else { beyond };
+                limit * (1.0 + growth * passed)
+            });
+        }
+    }
+}
+
+impl Flow {
+    fn add(&mut self, now: Instant, bytes: f64) {
+        let passed = now.saturating_duration_since(self.at).min(GAP).as_secs_f64();
+        self.rate = self.rate * (-passed / FRESH_OVER).exp() + bytes / FRESH_OVER;
+        self.at = self.at.max(now);
+    }
+}
+
+impl Taken {
+    fn add(&mut self, now: Instant, bytes: f64) {
+        let since = self.since.filter(|since| now < *since + 2 * LATELY);
+        (self.since, self.backlog) = match since {
+            Some(since) if now >= since + LATELY => {
+                let half = (now - since) / 2;
+                (Some(now - half), self.backlog / 2.0)
+            }
+            Some(since) => (Some(since), self.backlog),
+            None => (Some(now), 0.0),
+        };
+        self.backlog += bytes;
+    }
+
+    /// Bytes of backlog a second; `None` when there was none lately.
+    fn rate(&self, now: Instant) -> Option<f64> {
+        let age = now.saturating_duration_since(self.since?);
+        (age < 2 * LATELY).then(|| self.backlog / age.max(LEAST_SPAN).as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MILLI: Duration = Duration::from_millis(1);
+    const BATCH: usize = 10_000;
+
+    /// A hub that takes so many bytes a second, with a tenth of a second's worth saved up.
+    struct Hub {
+        capacity: f64,
+        room: f64,
+        at: Instant,
+    }
+
+    impl Hub {
+        fn takes(&mut self, now: Instant, bytes: usize) -> bool {
+            let room = self.room + self.capacity * (now - self.at).as_secs_f64();
+            (self.at, self.room) = (now, room.min(self.capacity / 10.0));
+            let takes = self.room >= bytes as f64;
+            self.room -= if takes { bytes as f64 } else { 0.0 };
+            takes
+        }
+    }
+
+    /// Sends backlog as fast as allowed, 8 MB a second at most; batches that were taken and refused in the last ten of `seconds`.
+    fn against(hub: &mut Hub, bearing: &mut Bearing, seconds: u32) -> (usize, usize) {
+        let (mut now, end) = (hub.at, hub.at + seconds * SECOND);
+        let mut counts = (0, 0);
+        while now < end {
+            if let Err(at) = bearing.backlog_ready(now, Signal::Logs) {
+                now = at;
+                continue;
+            }
+            bearing.sent(now, Lane::Backlog, BATCH);
+            let takes = hub.takes(now, BATCH);
+            now += MILLI;
+            let counted = usize::from(now + 10 * SECOND > end);
+            if takes {
+                bearing.taken(now, Lane::Backlog, BATCH);
+                counts.0 += counted;
+            } else {
+                bearing.complained(now, Duration::ZERO);
+                counts.1 += counted;
+                now += SECOND / 2; // as the target's backoff has it
+            }
+        }
+        counts
+    }
+
+    /// A hub of fixed capacity, which halves, and then takes everything.
+    /// Guarantees that two thirds of what it takes are used at least, that hardly anything is refused, and that a limit that has gone
+    /// is left behind.
+    #[test]
+    fn it_finds_out_what_a_target_bears() {
+        let start = Instant::now();
+        let (mut hub, mut bearing) = (Hub { capacity: 0.0, room: 0.0, at: start }, Bearing::new(start));
+        for capacity in [1_500_000.0, 750_000.0, 200_000.0] {
+            hub.capacity = capacity;
+            let (taken, refused) = against(&mut hub, &mut bearing, 60);
+            assert!((taken * BATCH) as f64 > capacity * 10.0 * 0.66, "{taken} batches at {capacity} bytes a second");
+            assert!(refused <= 3, "{refused} refused, {taken} taken");
+        }
+        hub.capacity = 1e9;
+        let (taken, _) = against(&mut hub, &mut bearing, 90);
+        assert!(taken * BATCH > 40_000_000, "{taken}");
+    }
+
+    /// Complaints of a hub that takes nothing at all; of one that gets no backlog; and many of one that takes some.
+    /// Guarantees that the first and second change nothing, and that the rate never falls below the least.
+    #[test]
+    fn only_what_was_taken_tells_of_rates() {
+        let mut now = Instant::now();
+        let mut bearing = Bearing::new(now);
+        let mut send = |bearing: &mut Bearing, lane| {
+            now += MILLI;
+            bearing.sent(now, lane, BATCH);
+            now
+        };
+        let at = send(&mut bearing, Lane::Backlog);
+        assert!(bearing.complained(at, Duration::ZERO), "backlog went");
+        assert_eq!(bearing.limit(), None);
+        let at = send(&mut bearing, Lane::Fresh) + 2 * LATELY;
+        bearing.taken(at, Lane::Fresh, BATCH);
+        assert!(!bearing.complained(at, Duration::ZERO), "no backlog went lately");
+        assert_eq!(bearing.limit(), None);
+        let mut before = f64::INFINITY;
+        for _ in 0..30 {
+            let at = send(&mut bearing, Lane::Backlog);
+            bearing.taken(at, Lane::Backlog, BATCH);
+            bearing.complained(at, Duration::ZERO);
+            let limit = bearing.limit().expect("learned");
+            bearing.complained(at, Duration::ZERO);
+            assert_eq!(bearing.limit(), Some(limit), "nothing was taken in between");
+            assert!(limit < before || limit == LEAST);
+            before = limit;
+        }
+        assert_eq!(before, LEAST);
+        bearing.forget();
+        assert_eq!(bearing.limit(), None);
+    }
+
+    /// Fresh data flows, gathers during a pause, and flows again; there is always backlog.
+    /// Guarantees that a steady flow is not held, that what gathered goes out at a pace and at once ahead of the backlog, and that it
+    /// is gone within the length of the pause.
+    #[test]
+    fn what_gathered_in_a_pause_goes_at_a_pace_and_first() {
+        let start = Instant::now();
+        let mut bearing = Bearing::new(start);
+        bearing.sent(start, Lane::Backlog, 100_000);
+        bearing.taken(start, Lane::Backlog, 100_000);
+        bearing.complained(start + SECOND, Duration::ZERO);
+        let limit = bearing.limit().expect("learned");
+        let (mut gathered, mut backlog, mut freed) = (0, 0, None);
+        // A fresh batch every 20 ms; a pause in the 10th second.
+        for milli in 0..12_000u32 {
+            let now = start + SECOND + milli * MILLI;
+            gathered += usize::from(milli % 20 == 0);
+            if (10_000..11_000).contains(&milli) {
+                if milli == 10_000 {
+                    bearing.taken(now, Lane::Fresh, BATCH);
+                    bearing.complained(now, SECOND);
+                }
+                continue;
+            }
+            while gathered > 0 && bearing.fresh_ready(now, Signal::Logs).is_ok() {
+                bearing.sent(now, Lane::Fresh, BATCH);
+                gathered -= 1;
+            }
+            assert!(!(2000..10_000).contains(&milli) || gathered <= 1, "{gathered} were held after {milli} ms");
+            if milli >= 11_000 && gathered > 1 {
+                assert!(bearing.backlog_ready(now, Signal::Logs).is_err(), "backlog ahead of fresh data");
+            } else if milli >= 11_000 {
+                freed.get_or_insert(milli - 11_000);
+            }
+            if bearing.backlog_ready(now, Signal::Traces).is_ok() {
+                bearing.sent(now, Lane::Backlog, BATCH);
+                backlog += BATCH;
+            }
+        }
+        let freed = freed.expect("all that gathered is gone");
+        assert!((500..=1000).contains(&freed), "after {freed} ms");
+        assert!(backlog as f64 > 9.0 * limit, "{backlog}");
+    }
+}
