@@ -101,3 +101,37 @@ impl Shared {
         Signal::ALL.map(|signal| self.lanes(signal).books.queued_bytes).iter().sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+    use crate::config::QueueConfig;
+    use crate::queue::clock::{Clock, Machine};
+    use crate::queue::memory::Budget;
+    use crate::queue::space::Measurement;
+
+    /// Scenario: a drain waits, more is settled meanwhile, and a reclaim ends that began after all of it; at many moments of the
+    /// wait. Guarantee: the wait ends, as one of which the reclaim is ahead.
+    #[test]
+    fn a_reclaim_may_begin_after_the_wait_for_it() {
+        let config = QueueConfig::default();
+        let shared = Arc::new(Shared::new(&config, Clock::new(Box::new(Machine)), &Budget::of(&config)));
+        shared.opened();
+        shared.space.measured(Measurement { used: 1 << 40, ..Measurement::default() }, 0);
+        let settled = &shared.counts.settled_bytes[Signal::Logs.index()];
+        for round in 0..200 {
+            settled.add(2 * AHEAD);
+            let waiting = thread::spawn({
+                let shared = Arc::clone(&shared);
+                move || shared.await_reclaim(Signal::Logs)
+            });
+            (0..round).for_each(|_| thread::yield_now());
+            settled.add(1);
+            shared.reclaimed(Signal::Logs, Instant::now(), settled.get());
+            waiting.join().expect("it does not count below nothing");
+        }
+    }
+}

@@ -48,7 +48,7 @@ impl Committer {
         let below = below.min(Key::new(books.next_seq));
         let parked = match books.parked_batches {
             0 => Vec::new(),
-            _ => parked_below(self.engine.as_ref(), signal, below)?,
+            _ => parked_below(self.engine.as_ref(), signal, below, |_| true)?,
         };
         let all_parked = (parked.len() as u64) < STEP;
         let range = low..below.max(low);
@@ -57,13 +57,24 @@ impl Committer {
         Ok((removed, reached >= end && all_parked))
     }
 
-    /// Releases owed batches, the oldest first, until that many bytes are released, or a part of that; and whether that was
-    /// all.
+    /// Releases owed batches until that many bytes are released, or a part of that; and whether that was all. Suspects go first,
+    /// which the primary did not take when it could, then the oldest.
     pub(super) fn release_some(&mut self, signal: Signal, bytes: u64) -> Result<(Removed, bool), StoreError> {
-        let Some((first, last)) = self.intervals[signal.index()].at_or_after(Key::new(0)) else {
-            return Ok((Removed::default(), true));
+        let mut parked = Vec::new();
+        if self.books[signal.index()].parked_batches > 0 {
+            let mut left = bytes;
+            parked = parked_below(self.engine.as_ref(), signal, Key::new(u64::MAX), |held| {
+                let goes = held.owed && left > 0;
+                left = left.saturating_sub(if goes { held.weight } else { 0 });
+                goes
+            })?;
+        }
+        let range = match self.intervals[signal.index()].at_or_after(Key::new(0)) {
+            _ if !parked.is_empty() => Key::new(0)..Key::new(0),
+            Some((first, last)) => first..keys::after(last),
+            None => return Ok((Removed::default(), true)),
         };
-        let (removed, _) = self.remove(signal, first..keys::after(last), Vec::new(), bytes, DropReason::QueueFull)?;
+        let (removed, _) = self.remove(signal, range, parked, bytes, DropReason::QueueFull)?;
         Ok((removed, removed.bytes >= bytes))
     }
 
@@ -128,8 +139,13 @@ fn count(
     garbled.map(|()| (removed, reached))
 }
 
-/// What is parked below a key, [`STEP`] batches at most.
-fn parked_below(engine: &dyn Engine, signal: Signal, below: Key) -> Result<Vec<(Key, Held)>, StoreError> {
+/// What is parked below a key and goes, [`STEP`] batches at most, the oldest first.
+fn parked_below(
+    engine: &dyn Engine,
+    signal: Signal,
+    below: Key,
+    mut goes: impl FnMut(&Held) -> bool,
+) -> Result<Vec<(Key, Held)>, StoreError> {
     let (mut found, mut garbled) = (Vec::new(), Ok(()));
     let (from, to) = (keys::parked(signal, Key::new(0)), keys::parked(signal, below));
     engine.walk(Family::Index, from.as_ref(), to.as_ref(), &mut |key, value| {
@@ -138,7 +154,10 @@ fn parked_below(engine: &dyn Engine, signal: Signal, below: Key) -> Result<Vec<(
         };
         match Parked::decode(value) {
             Ok(entry) => {
-                found.push((key, Held::parked(&entry)));
+                let held = Held::parked(&entry);
+                if goes(&held) {
+                    found.push((key, held));
+                }
             }
             Err(error) => garbled = Err(StoreError::unreadable(format_args!("index entry {key}"), &error)),
         }

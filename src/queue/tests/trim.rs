@@ -253,3 +253,50 @@ async fn owed_data_never_makes_the_queue_refuse() {
     assert_eq!(paid, logs.owed);
     queue.close().await;
 }
+
+/// Scenario: what fills the queue is owed, and parked as suspects of the primary. Guarantee: the oldest of it is released, counted,
+/// before anything is refused or dropped, also while one is tried alone; it is so after a kill.
+#[tokio::test]
+async fn parked_debts_are_released_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = QueueConfig { max_size: QueueSize::Bytes(48 << 20), ..config(directory.path()) };
+    let queue = Queue::open(&config).unwrap();
+    queue.append(named(Signal::Logs, "a suspect that nobody has")).await.unwrap();
+    let (lease, _) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
+    queue.settle(lease, Settlement::Park(verdict(DeadReason::Suspect)));
+    let mut parked = 0;
+    while books(&queue, Signal::Logs).owed_released == 0 && parked < 90 {
+        if queue.append(batch(Signal::Logs, MIB)).await.is_err() {
+            break; // a machine so busy that nothing could be released yet
+        }
+        let lease = queue.lease(Signal::Logs, Lane::Fresh, Taker::Fallback).await.unwrap();
+        queue.settle(lease, Settlement::Owed);
+        settled(&queue).await;
+        let lease = queue.lease(Signal::Logs, Lane::Backlog, Taker::Primary).await.unwrap();
+        queue.settle(lease, Settlement::Park(verdict(DeadReason::Suspect)));
+        settled(&queue).await;
+        parked += 1;
+    }
+    let first = queue.lease_parked(Signal::Logs, Taker::Primary).await.unwrap();
+    queue.settle(first, Settlement::Return { hold: Duration::ZERO });
+    let tried = queue.lease_parked(Signal::Logs, Taker::Primary).await.unwrap();
+    assert!(tried.owed);
+    look(&queue, "some are released", || books(&queue, Signal::Logs).owed_released > 0).await;
+    drop(tried);
+    kill(queue).await;
+    let queue = reopened(&config);
+    assert_books(&queue).await;
+    let logs = books(&queue, Signal::Logs);
+    assert_eq!((logs.dropped_total(), logs.owed + 1, logs.delivered), (0, logs.parked, logs.owed_released));
+    assert_eq!(logs.accepted, logs.parked + logs.owed_released);
+    let mut seen = Vec::new();
+    while let Some(lease) = queue.lease_parked(Signal::Logs, Taker::Primary).await {
+        seen.push(lease.id.key.seq);
+        queue.settle(lease, delivered());
+        settled(&queue).await;
+    }
+    seen.sort_unstable();
+    let stay = logs.owed_released + 2..=parked + 1;
+    assert_eq!(seen, [1].into_iter().chain(stay).collect::<Vec<_>>(), "the oldest go");
+    queue.close().await;
+}
