@@ -10,13 +10,13 @@ use serde_json::Value;
 use spillway::batch::{Encoding, Signal};
 use spillway::otlp::answer::Answer;
 
-use crate::inject::{self, Phase, Point, Tracer};
+use crate::inject::{self, Phase, Point, Scene, Tracer};
 use crate::support::client::{Client, Transport};
 use crate::support::gateway::{Gateway, Home};
 use crate::support::hub::Hub;
 use crate::support::items;
 use crate::support::wait::{seconds, until};
-use crate::{DRAIN_EVERY, SMALL, assert_kept, count, to};
+use crate::{DRAIN_EVERY, assert_kept, count, to};
 
 /// How long the load goes on in the life that is watched.
 const WATCHED: Duration = Duration::from_millis(1000);
@@ -32,16 +32,8 @@ const FAULTS: [fn(u32) -> String; 5] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_system_call_is_a_bad_one_to_fail() {
-    if !inject::is_possible() {
-        return;
-    }
-    let mut random = inject::seeded();
-    let hub = Hub::start().await;
-    hub.forget();
-    let config = to(&hub.url());
-    let mut home = Home::new();
-    home.queue = SMALL.to_owned();
-    let (points, load) = inject::watch(&mut home, &config, WATCHED).await;
+    let Some(scene) = Scene::watched(WATCHED).await else { return };
+    let Scene { mut random, hub, config, mut home, points, load } = scene;
 
     let wanted = count(50, 1000);
     let drawn = points.draw(2 * wanted, &[], &mut random); // some come too late in their life to be waited for

@@ -16,10 +16,10 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use crate::PADDING;
-use crate::skip;
 use crate::support::client::Load;
 use crate::support::gateway::{Gateway, Home};
+use crate::support::hub::Hub;
+use crate::{PADDING, SMALL, skip, to};
 
 /// The calls by which files change. `openat` counts where it may create.
 const CALLS: &str = "write,pwrite64,writev,pwritev,fsync,fdatasync,sync_file_range,ftruncate,fallocate,openat,\
@@ -72,6 +72,35 @@ pub(crate) fn is_possible() -> bool {
         skip::aloud("faults of system calls: strace is missing, or may not trace here");
     }
     possible
+}
+
+/// A gateway under load whose system calls were watched, and what they are to be failed by.
+pub(crate) struct Scene {
+    pub(crate) random: StdRng,
+    pub(crate) hub: Hub,
+    pub(crate) config: String,
+    pub(crate) home: Home,
+    /// What it called.
+    pub(crate) points: Points,
+    /// It goes on.
+    pub(crate) load: Load,
+}
+
+impl Scene {
+    /// Watches a life of that length; nothing where that is not possible here.
+    pub(crate) async fn watched(under_load: Duration) -> Option<Scene> {
+        if !is_possible() {
+            return None;
+        }
+        let random = seeded();
+        let hub = Hub::start().await;
+        hub.forget();
+        let config = to(&hub.url());
+        let mut home = Home::new();
+        home.queue = SMALL.to_owned();
+        let (points, load) = watch(&mut home, &config, under_load).await;
+        Some(Scene { random, hub, config, home, points, load })
+    }
 }
 
 /// The random numbers of a suite.
@@ -161,7 +190,7 @@ impl Drop for Tracer {
 }
 
 /// Watches a life under load, and the start of the next one, which recovers what the first left. The load is left to go on.
-pub(crate) async fn watch(home: &mut Home, config: &str, under_load: Duration) -> (Points, Load) {
+async fn watch(home: &mut Home, config: &str, under_load: Duration) -> (Points, Load) {
     let mut points = Points::default();
     let gateway = home.start(config);
     let load = Load::padded(gateway.grpc, gateway.http, 5, Duration::from_millis(5), PADDING);

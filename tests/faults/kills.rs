@@ -7,28 +7,19 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use crate::inject::{self, Phase, Point, Tracer};
+use crate::inject::{self, Phase, Point, Scene, Tracer};
 use crate::support::client::Load;
 use crate::support::gateway::Home;
-use crate::support::hub::Hub;
 use crate::support::wait::{seconds, until};
-use crate::{DRAIN_EVERY, SMALL, assert_kept, count, to};
+use crate::{DRAIN_EVERY, assert_kept, count};
 
 /// How long the load goes on in the life that is watched.
 const WATCHED: Duration = Duration::from_millis(1500);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_system_call_is_a_bad_moment_to_die() {
-    if !inject::is_possible() {
-        return;
-    }
-    let mut random = inject::seeded();
-    let mut hub = Hub::start().await;
-    hub.forget();
-    let config = to(&hub.url());
-    let mut home = Home::new();
-    home.queue = SMALL.to_owned();
-    let (points, load) = inject::watch(&mut home, &config, WATCHED).await;
+    let Some(scene) = Scene::watched(WATCHED).await else { return };
+    let Scene { mut random, mut hub, config, mut home, points, load } = scene;
 
     let wanted = count(50, 1000);
     let drawn = points.draw(2 * wanted, &[], &mut random); // some come too late in their life to be waited for
