@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 /// How long a gateway may take to say where it listens.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 
 /// A place for a gateway's files, kept over its restarts.
 pub(crate) struct Home {
