@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use spillway::batch::Signal;
 use spillway::queue::{Lane, Queue};
 
-use crate::usage::{Curve, Usage};
+use crate::usage::{self, Curve, Usage};
 use crate::{MIB, REQUEST, ROUND, config, disk, load, median, open};
 
 /// Rounds at each depth.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const GIB: u64 = 1 << 30;
 
 /// P5 to P9 with a backlog of so many bytes, which has to fit on the disk.
@@ -29,12 +29,13 @@ pub(crate) async fn run(place: &Path, backlog: u64) {
     queue.close().await;
 }
 
-/// P6 and P9: what traffic costs beside a backlog of 0, 1, 10 … GiB.
+/// P6 and P9: what traffic costs beside a backlog of 1, 10 … GiB, and, in turn with that, in a queue without one.
 async fn grow(queue: Queue, place: &Path, backlog: u64) -> Queue {
     println!("a backlog of {:.1} GiB, and traffic beside it that is settled at once", backlog as f64 / GIB as f64);
     println!("  plain: 1 MiB writes, each synced: {:.0} MB/s", disk::plain(place, 2 * ROUND) / 1e6);
     let depths = [0, 1, 10, 20].map(|gib| gib * GIB).into_iter().filter(|depth| *depth < backlog).chain([backlog]);
-    let (mut depth, mut first) = (0, 0.0);
+    let (empty, _folder) = open(place);
+    let mut depth = 0;
     for next in depths {
         if next > depth {
             let before = Usage::now();
@@ -49,16 +50,24 @@ async fn grow(queue: Queue, place: &Path, backlog: u64) -> Queue {
             );
             depth = next;
         }
-        let mut costs = Vec::new();
+        let mut costs = [const { Vec::new() }; 2];
         for _ in 0..ROUNDS {
-            let before = Usage::now();
-            load::through(&queue, ROUND, REQUEST, 8).await;
-            costs.push(Usage::now().since(&before).cpu / (ROUND as f64 / 1e9));
+            for (queue, costs) in [&empty, &queue].into_iter().zip(&mut costs) {
+                usage::settle().await;
+                let before = Usage::now();
+                load::through(queue, ROUND, REQUEST, 8).await;
+                costs.push(Usage::now().since(&before).cpu / (ROUND as f64 / 1e9));
+            }
         }
-        let cost = median(&costs);
-        first = if first == 0.0 { cost } else { first };
-        println!("  beside {:>5.1} GiB: {cost:.2} CPU s a GB, {:.2} times", depth as f64 / GIB as f64, cost / first);
+        let ratios: Vec<f64> = costs[1].iter().zip(&costs[0]).map(|(beside, without)| beside / without).collect();
+        println!(
+            "  beside {:>5.1} GiB: {:.2} CPU s a GB, {:.2} times that without",
+            depth as f64 / GIB as f64,
+            median(&costs[1]),
+            median(&ratios),
+        );
     }
+    empty.close().await;
     queue
 }
 

@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Advice, fadvise, statvfs};
 
@@ -41,14 +42,20 @@ pub(crate) fn plain_read(folder: &Path, bytes: u64) -> f64 {
     speed
 }
 
-/// Times to write and sync 4 KiB at the end of a file, in seconds.
-pub(crate) fn syncs(place: &Path, count: usize) -> Vec<f64> {
+/// Times in seconds from when each of `count` writes of so many bytes at the end of a file was due until it was synced. One is due
+/// every `pause`, whether or not those before it are done; without a pause each follows the one before.
+pub(crate) fn syncs(place: &Path, count: u32, len: usize, pause: Duration) -> Vec<f64> {
     let folder = tempfile::tempdir_in(place).expect("a folder");
     let mut file = File::create(folder.path().join("plain")).expect("a file");
-    let once = |_| {
-        let begun = Instant::now();
-        file.write_all(&[7; 4096]).and_then(|()| file.sync_data()).expect("a write");
-        begun.elapsed().as_secs_f64()
+    let block = vec![7; len];
+    let begun = Instant::now();
+    let once = |number| {
+        let due = if pause.is_zero() { Instant::now() } else { begun + pause * number };
+        if let Some(early) = due.checked_duration_since(Instant::now()) {
+            thread::sleep(early);
+        }
+        file.write_all(&block).and_then(|()| file.sync_data()).expect("a write");
+        due.elapsed().as_secs_f64()
     };
     (0..count).map(once).collect()
 }

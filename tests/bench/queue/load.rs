@@ -49,9 +49,8 @@ pub(crate) async fn through(queue: &Queue, bytes: u64, len: usize, in_flight: us
 }
 
 /// Appends at a steady pace, whether or not earlier requests were answered; the times to OK in seconds.
-pub(crate) async fn paced(queue: &Queue, count: u32, len: usize, rate: f64) -> Vec<f64> {
+pub(crate) async fn paced(queue: &Queue, count: u32, len: usize, pause: Duration) -> Vec<f64> {
     let consumer = tokio::spawn(consume(queue.clone(), Lane::Fresh, u64::from(count), |_| ()));
-    let pause = Duration::from_secs_f64(len as f64 / rate);
     let begun = Instant::now();
     let mut sent = Vec::new();
     for number in 0..count {

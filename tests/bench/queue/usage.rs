@@ -27,6 +27,17 @@ impl Usage {
     }
 }
 
+/// Waits until this process is at rest, twenty seconds at most: until what goes on in the background is over.
+pub(crate) async fn settle() {
+    for _ in 0..100 {
+        let before = Usage::now();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if Usage::now().since(&before).cpu < 0.004 {
+            return;
+        }
+    }
+}
+
 /// Resident memory, looked at ten times a second until it is dropped.
 pub(crate) struct Curve {
     seen: Arc<Mutex<Vec<u64>>>,

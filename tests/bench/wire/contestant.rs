@@ -2,18 +2,21 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// Clock ticks a second of `/proc/PID/stat`; Linux has told 100 to user space for ever.
 const TICKS: f64 = 100.0;
 
 pub(crate) struct Contestant {
+    command: Command,
     child: Child,
     door: SocketAddr,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What a process has used.
@@ -45,7 +48,8 @@ impl Contestant {
         let config = folder.path().join("config.yaml");
         let (program, arguments, text) = match name {
             "spillway" => (env!("CARGO_BIN_EXE_spillway").to_owned(), vec!["run"], spillway(door, sink, &folder)),
-            _ => (collector_program()?, Vec::new(), collector(door, sink)),
+            "collector" => (collector_program()?, Vec::new(), collector(door, sink, None)),
+            _ => (collector_program()?, Vec::new(), collector(door, sink, Some(folder.path()))),
         };
         fs::write(&config, text).map_err(|error| error.to_string())?;
         let log = fs::File::create(folder.path().join("log")).map_err(|error| error.to_string())?;
@@ -53,17 +57,41 @@ impl Contestant {
         command.args(["-c", "0"]).arg(program).args(arguments).arg("--config").arg(&config);
         command.env("GOMAXPROCS", "1").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().map_err(|error| format!("taskset: {error}"))?;
-        let mut contestant = Contestant { child, door, _folder: folder };
+        let mut contestant = Contestant { command, child, door, folder };
+        contestant.opened()?;
+        Ok(contestant)
+    }
+
+    /// Waits until its door is open.
+    fn opened(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(door).is_err() {
-            let ended = contestant.child.try_wait().map_err(|error| error.to_string())?;
+        while TcpStream::connect(self.door).is_err() {
+            let ended = self.child.try_wait().map_err(|error| error.to_string())?;
             if ended.is_some() || Instant::now() > deadline {
-                let log = fs::read_to_string(contestant._folder.path().join("log")).unwrap_or_default();
+                let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
                 return Err(format!("it did not open its door: {log}"));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        Ok(contestant)
+        Ok(())
+    }
+
+    /// Ends it as an operator does.
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).map_err(|error| error.to_string())?;
+        self.child.wait().map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    /// Starts it once more, over what it left.
+    pub(crate) fn start_again(&mut self) -> Result<(), String> {
+        self.child = self.command.spawn().map_err(|error| format!("taskset: {error}"))?;
+        self.opened()
+    }
+
+    /// Where everything lies that it keeps.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn door(&self) -> SocketAddr {
@@ -112,7 +140,7 @@ fn cpu_seconds(stat: &str) -> f64 {
     ticks / TICKS
 }
 
-fn free_port() -> SocketAddr {
+pub(crate) fn free_port() -> SocketAddr {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
@@ -125,24 +153,35 @@ fn collector_program() -> Result<String, String> {
     Ok(format!("{}/otelcol", String::from_utf8_lossy(&output.stdout).trim()))
 }
 
+/// A backlog is sent as fast as the sink takes it: what a hub is spared by default is not what is measured.
 fn spillway(door: SocketAddr, sink: SocketAddr, folder: &tempfile::TempDir) -> String {
     format!(
         "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"{door}\"}}}}}}}}\n\
          queue: {{directory: {}/queue}}\n\
          targets: {{hub: {{protocol: otlp_grpc, endpoint: \"http://{sink}\"}}}}\n\
          chain: {{primary: hub}}\n\
+         replay: {{rate: 10GiB}}\n\
          admin: {{endpoint: 127.0.0.1:0}}\n",
         folder.path().display()
     )
 }
 
-fn collector(door: SocketAddr, sink: SocketAddr) -> String {
+/// With a folder its queue lies in there, with an fsync before each OK, and it tries again every second for ever.
+fn collector(door: SocketAddr, sink: SocketAddr, queue: Option<&Path>) -> String {
     let pipelines =
         ["traces", "metrics", "logs"].map(|signal| format!("{signal}: {{receivers: [otlp], exporters: [otlp]}}"));
+    let (extension, used, persistent) = queue.map_or_else(Default::default, |folder| {
+        (
+            format!("extensions: {{file_storage: {{directory: {}, fsync: true}}}}\n", folder.display()),
+            "extensions: [file_storage], ",
+            ", sending_queue: {storage: file_storage, queue_size: 1000000}, \
+             retry_on_failure: {initial_interval: 1s, max_interval: 1s, max_elapsed_time: 0}",
+        )
+    });
     format!(
-        "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"{door}\"}}}}}}}}\n\
-         exporters: {{otlp: {{endpoint: \"{sink}\", tls: {{insecure: true}}, compression: gzip}}}}\n\
-         service: {{telemetry: {{metrics: {{level: none}}}}, pipelines: {{{}}}}}\n",
+        "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"{door}\"}}}}}}}}\n{extension}\
+         exporters: {{otlp: {{endpoint: \"{sink}\", tls: {{insecure: true}}, compression: gzip{persistent}}}}}\n\
+         service: {{{used}telemetry: {{metrics: {{level: none}}}}, pipelines: {{{}}}}}\n",
         pipelines.join(", ")
     )
 }

@@ -5,11 +5,15 @@
 //!
 //! ```text
 //! cargo bench --bench wire -- [--requests 1000] [--signal logs] [--only spillway|collector]
+//! cargo bench --bench wire -- --backlog 3500
 //! ```
+//!
+//! The second one lets a backlog of so many requests build up in each contestant's queue on disk, and drains it cold.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 mod contestant;
+mod drain;
 mod load;
 mod payload;
 mod sink;
@@ -38,6 +42,9 @@ struct Args {
     /// Measure one contestant alone.
     #[arg(long)]
     only: Option<String>,
+    /// Drain a backlog of so many requests instead.
+    #[arg(long)]
+    backlog: Option<usize>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -57,6 +64,9 @@ fn main() -> ExitCode {
     let args = Args::parse();
     contestant::pin_to(1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    if let Some(requests) = args.backlog {
+        return runtime.block_on(drain::run(requests));
+    }
     let signals =
         Signal::ALL.into_iter().filter(|signal| args.signal.as_ref().is_none_or(|name| name == signal.as_str()));
     let mut rows = Vec::new();
@@ -81,7 +91,7 @@ fn main() -> ExitCode {
 
 async fn measure(name: &'static str, signal: Signal, requests: usize) -> Result<Row, String> {
     let body = payload::gzip_request(signal);
-    let sink = sink::Sink::start(body.clone()).await.map_err(|error| error.to_string())?;
+    let sink = sink::Sink::start(body.clone(), ([127, 0, 0, 1], 0).into()).await.map_err(|error| error.to_string())?;
     let mut contestant = Contestant::start(name, sink.address())?;
     let client = load::Client::connect(contestant.door()).await?;
 

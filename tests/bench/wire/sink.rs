@@ -27,8 +27,8 @@ pub(crate) struct Sink {
 
 impl Sink {
     /// `expected` is the request as it was sent: one that comes unchanged need not be read to be counted.
-    pub(crate) async fn start(expected: Bytes) -> std::io::Result<Sink> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    pub(crate) async fn start(expected: Bytes, address: SocketAddr) -> std::io::Result<Sink> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let items = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&items);
