@@ -1,5 +1,7 @@
 //! The composition root: the only file that knows every part; start order and stop order.
 
+mod reload;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,8 +13,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+pub use self::reload::Load;
+use self::reload::Told;
 use crate::batch::Signal;
-use crate::config::{Config, ShutdownConfig};
+use crate::config::{Config, Order, QueueConfig, ShutdownConfig};
 use crate::deliver::by_hand::ByHand;
 use crate::deliver::{Deliver, Plan};
 use crate::observe::socket::{self, SocketFile};
@@ -38,6 +42,9 @@ pub struct App {
     admin: Serving,
     socket: Option<SocketFile>,
     watching: JoinHandle<()>,
+    /// What is told of reloads, and the task that makes them.
+    told: Arc<Told>,
+    follower: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 /// Where the gateway listens, with the ports that the system chose for port 0.
@@ -112,7 +119,7 @@ impl App {
         });
 
         let directory = queue_config.directory.clone();
-        let orders = Signal::ALL.map(|signal| queue_config.signals[signal.index()].order);
+        let orders = orders(&queue_config);
         let opening = tokio::task::spawn_blocking(move || Queue::open(&queue_config));
         let queue = opening.await.expect("opening the queue does not panic")?;
         observer.desk().open(queue.clone());
@@ -122,7 +129,8 @@ impl App {
         let deliver = Arc::new(Deliver::start(Plan { chain, replay, orders, targets: built }, &queue, by_hand));
         observer.desk().deliver(Arc::clone(&deliver));
         let stats = Arc::new(receive::Stats::new());
-        observer.recovered(sources(&queue, &deliver, &stats));
+        let told = Arc::new(Told::default());
+        observer.recovered(sources(&queue, &deliver, &stats, &told));
         let (stop_doors, doors_stopped) = watch::channel(false);
         let doors = tokio::spawn(doors.serve(queue.clone(), stats, doors_stopped));
         let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
@@ -139,6 +147,8 @@ impl App {
             admin,
             socket,
             watching,
+            told,
+            follower: None,
         })
     }
 
@@ -170,6 +180,10 @@ impl App {
         if linger {
             tokio::time::sleep(pause.min(timeout / 2)).await;
         }
+        if let Some((stop, follower)) = self.follower {
+            stop.send_replace(true);
+            let _ = tokio::time::timeout(left(CLOSING.min(timeout / 2)), follower).await;
+        }
         self.stop_doors.send_replace(true);
         let patience = left(CLOSING.min(timeout / 2));
         let delivery = self.deliver.stop(patience);
@@ -193,6 +207,11 @@ impl App {
     }
 }
 
+/// In which order each signal is delivered.
+fn orders(queue: &QueueConfig) -> [Order; 3] {
+    Signal::ALL.map(|signal| queue.signals[signal.index()].order)
+}
+
 /// Makes the admin socket. A gateway without one does its work; commands reach it over the admin port, with a token.
 fn admin_socket(directory: &Path, admin: &mut Serving) -> Option<SocketFile> {
     match socket::bind(directory) {
@@ -208,13 +227,14 @@ fn admin_socket(directory: &Path, admin: &mut Serving) -> Option<SocketFile> {
 }
 
 /// What the observer looks at.
-fn sources(queue: &Queue, deliver: &Arc<Deliver>, stats: &Arc<receive::Stats>) -> Sources {
-    let (deliver, stats) = (Arc::clone(deliver), Arc::clone(stats));
+fn sources(queue: &Queue, deliver: &Arc<Deliver>, stats: &Arc<receive::Stats>, told: &Arc<Told>) -> Sources {
+    let (deliver, stats, told) = (Arc::clone(deliver), Arc::clone(stats), Arc::clone(told));
     let (snapshots, recounts) = (queue.clone(), queue.clone());
     Sources {
         doors: Box::new(move || stats.snapshot()),
         queue: Box::new(move || snapshots.snapshot()),
         deliver: Box::new(move || deliver.snapshot()),
+        reload: Box::new(move || told.get()),
         recount: Box::new(move || {
             let queue = recounts.clone();
             Box::pin(async move { queue.recount().await.map_err(|error| error.to_string()) })

@@ -43,7 +43,7 @@ pub(super) enum Command {
 }
 
 /// Where the configuration comes from
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct ConfigArgs {
     /// The configuration file; `config/reference.yaml` explains every key.
     ///

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime;
@@ -13,7 +14,7 @@ use tracing::{info, warn};
 use super::args::RunArgs;
 use super::exit::Code;
 use super::{logging, out, version};
-use crate::app::{Addresses, App};
+use crate::app::{Addresses, App, Load};
 use crate::config::{Config, Override};
 
 /// Beyond `shutdown.timeout`, which [`App::stop`] keeps by itself: the last line against something that hangs.
@@ -22,7 +23,9 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Runs the gateway until a signal.
 pub(super) fn run(args: &RunArgs) -> Code {
     let log = args.log.as_ref().map(|level| Override::text(format!("--log {level}"), "telemetry.log", level));
-    let loaded = match args.config.load(log) {
+    let from = args.config.clone();
+    let load: Load = Arc::new(move || from.load(log.clone()));
+    let loaded = match load() {
         Ok(loaded) => loaded,
         Err(mistakes) => {
             out::note(&mistakes.to_string());
@@ -34,7 +37,7 @@ pub(super) fn run(args: &RunArgs) -> Code {
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
-    on_runtime(serve(loaded.config, args.ports_file.as_deref()))
+    on_runtime(serve(loaded.config, load, args.ports_file.as_deref()))
 }
 
 /// Carries out a command on a runtime of its own. What hangs on the runtime's threads afterwards is left behind.
@@ -48,19 +51,22 @@ pub(super) fn on_runtime(command: impl Future<Output = Code>) -> Code {
     code
 }
 
-async fn serve(config: Config, ports_file: Option<&Path>) -> Code {
-    let (mut asked, timeout) = match Stop::listen() {
-        Ok(stop) => (stop, config.shutdown.timeout),
+async fn serve(config: Config, load: Load, ports_file: Option<&Path>) -> Code {
+    let signals = Stop::listen().and_then(|stop| Ok((stop, signal(SignalKind::hangup())?)));
+    let (mut asked, hangup) = match signals {
+        Ok(signals) => signals,
         Err(error) => return out::fail(&format!("signals cannot be listened to: {error}"), Code::Bug),
     };
     let started = tokio::select! {
-        started = App::start(config) => started,
+        started = App::start(config.clone()) => started,
         _ = asked.asked() => return Code::Fine,
     };
-    let app = match started {
+    let timeout = config.shutdown.timeout;
+    let mut app = match started {
         Ok(app) => app,
         Err(error) => return out::fail(&with_causes(&error), Code::from(&error)),
     };
+    app.follow(load, config, hangup);
     let written = ports_file.map_or(Ok(()), |file| write_ports(file, &app.addresses()));
     let linger = match &written {
         Ok(()) => asked.asked().await,

@@ -165,6 +165,22 @@ impl Chain {
         }
     }
 
+    /// Goes on from where `old` is; `place` tells where its positions are in this one. What has no place here is forgotten.
+    pub fn go_on_from(&mut self, old: &Chain, place: impl Fn(usize) -> Option<usize>) {
+        if let Some(active) = place(old.active) {
+            (self.active, self.active_since) = (active, old.active_since);
+        }
+        if old.stay > old.knobs.min_stay {
+            self.stay = old.stay.max(self.knobs.min_stay);
+        }
+        (self.returned, self.partition, self.partitioned) = (old.returned, old.partition, old.partitioned);
+        for (moved, count) in old.moves() {
+            if let (Some(from), Some(to)) = (place(moved.from), place(moved.to)) {
+                self.moves.insert(Move { from, to, ..moved }, count);
+            }
+        }
+    }
+
     /// Position of the target that gets the traffic.
     pub fn active(&self) -> usize {
         self.active

@@ -52,11 +52,11 @@ impl Deliver {
             }
         };
         if next != by_hand {
-            self.queue.keep(next.encode()).await?;
+            self.crew.queue.keep(next.encode()).await?;
             *self.by_hand_lock() = next.clone();
-            self.lines.iter().for_each(|line| line.obey(&next));
+            self.lines().iter().for_each(|line| line.obey(&next));
         }
-        self.timeline.note(format!("by hand: {what}"));
+        self.crew.told.1.note(format!("by hand: {what}"));
         Ok(Done { what, by_hand: next })
     }
 
@@ -69,10 +69,11 @@ impl Deliver {
         self.by_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn gate(&self, name: &str) -> Result<&Arc<Gate>, CommandError> {
-        self.gates.iter().find(|gate| gate.config.name == name).ok_or_else(|| CommandError::NoSuchTarget {
+    fn gate(&self, name: &str) -> Result<Arc<Gate>, CommandError> {
+        let gates = self.gates();
+        gates.iter().find(|gate| gate.config.name == name).cloned().ok_or_else(|| CommandError::NoSuchTarget {
             name: name.to_owned(),
-            known: self.gates.iter().map(|gate| gate.config.name.clone()).collect(),
+            known: gates.iter().map(|gate| gate.config.name.clone()).collect(),
         })
     }
 
@@ -87,7 +88,7 @@ impl Deliver {
             return Err(CommandError::NotNow(format!("traffic is pinned to {target}: unpin it first, or pin another")));
         }
         let moved: Vec<String> =
-            self.lines.iter().filter_map(|line| Some(format!("{} to {}", line.signal, shift(line)?))).collect();
+            self.lines().iter().filter_map(|line| Some(format!("{} to {}", line.signal, shift(line)?))).collect();
         match moved.is_empty() {
             true => Err(CommandError::NotNow(format!("no chain has {lacking}; `pin` sends there regardless"))),
             false => Ok(format!("traffic goes: {}", moved.join(", "))),
@@ -97,7 +98,8 @@ impl Deliver {
     /// What a pin means for each signal, in a sentence.
     fn whom_it_holds(&self, target: &str) -> String {
         let names = |held: bool| {
-            let lines = self.lines.iter().filter(|line| line.position(target).is_some() == held);
+            let lines = self.lines();
+            let lines = lines.iter().filter(|line| line.position(target).is_some() == held);
             lines.map(|line| line.signal.as_str()).collect::<Vec<_>>().join(", ")
         };
         match names(false).as_str() {

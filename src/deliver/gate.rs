@@ -32,7 +32,7 @@ pub struct Gate {
     /// Where it leads.
     pub target: Arc<dyn Target>,
     /// What is counted.
-    pub counts: Counts,
+    pub counts: Arc<Counts>,
     inner: Mutex<Inner>,
     stir: Arc<Stir>,
     timeline: Arc<Timeline>,
@@ -73,7 +73,7 @@ impl Gate {
         let state = TargetState::new(&config, rate, jitter, now);
         let seen = Seen::of(&state, now);
         let inner = Mutex::new(Inner { state, seen, repeats: Default::default(), last_error: None });
-        Gate { config, target, counts: Counts::default(), inner, stir: told.0, timeline: told.1 }
+        Gate { config, target, counts: Arc::default(), inner, stir: told.0, timeline: told.1 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -2,23 +2,29 @@
 //!
 //! The queue tells what is queued and the lines tell what left; the difference came in.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::gate::Gate;
-use super::line::Line;
+use super::Cast;
 use super::step::Stop;
 
 /// Time between two looks: often enough for a mean over minutes, rare enough to cost nothing.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Measures until it is stopped.
-pub async fn run(lines: Vec<Arc<Line>>, gates: Vec<Arc<Gate>>, mut stop: Stop) {
-    let Some(queue) = lines.first().map(|line| line.queue.clone()) else { return };
+pub(super) async fn run(cast: Arc<Mutex<Cast>>, mut stop: Stop) {
+    let look = || {
+        let cast = cast.lock().unwrap_or_else(PoisonError::into_inner);
+        (cast.lines.clone(), cast.gates.clone())
+    };
     let total = || {
-        let queued: u64 = queue.snapshot().signals.iter().map(|depth| depth.books.queued_bytes).sum();
+        let (lines, _) = look();
+        let queued = |queue: &crate::queue::Queue| -> u64 {
+            queue.snapshot().signals.iter().map(|depth| depth.books.queued_bytes).sum()
+        };
+        let queued = lines.first().map_or(0, |line| queued(&line.queue));
         queued + lines.iter().map(|line| line.settled_bytes.get()).sum::<u64>()
     };
     let mut before = total();
@@ -29,7 +35,7 @@ pub async fn run(lines: Vec<Arc<Line>>, gates: Vec<Arc<Gate>>, mut stop: Stop) {
         }
         let after = total();
         let now = Instant::now();
-        gates.iter().for_each(|gate| gate.took_in(now, after.saturating_sub(before)));
+        look().1.iter().for_each(|gate| gate.took_in(now, after.saturating_sub(before)));
         before = after;
     }
 }

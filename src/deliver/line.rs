@@ -53,12 +53,14 @@ pub struct Line {
     /// Wakes this line's loop.
     pub stir: Arc<Stir>,
     /// Sends that repeat what a target may already have.
-    pub duplicate_sends: Counter,
+    pub duplicate_sends: Arc<Counter>,
     /// Bytes that left the queue through this line, settled for good.
-    pub settled_bytes: Counter,
+    pub settled_bytes: Arc<Counter>,
     /// Batches that were cut into parts.
-    pub splits: Counter,
+    pub splits: Arc<Counter>,
     failover_after: Duration,
+    min_stay: Duration,
+    fresh_share: f64,
     fallback_takes_backlog: bool,
     timeline: Arc<Timeline>,
     state: Mutex<State>,
@@ -106,7 +108,7 @@ impl Waiting {
 }
 
 impl Line {
-    /// The line of a signal over its chain's gates, the primary first.
+    /// The line of a signal over its chain's gates, the primary first. To [`begin`](Line::begin) before it runs.
     pub fn new(
         signal: Signal,
         order: Order,
@@ -118,9 +120,6 @@ impl Line {
         let (config, replay) = configs;
         let now = Instant::now();
         let state = State::new(config, replay, &gates, now);
-        if let Some(primary) = gates.first() {
-            primary.set_active(now, signal, true, false);
-        }
         Line {
             signal,
             order,
@@ -129,14 +128,25 @@ impl Line {
             gates,
             knife,
             stir: told.0,
-            duplicate_sends: Counter::default(),
-            settled_bytes: Counter::default(),
-            splits: Counter::default(),
+            duplicate_sends: Arc::default(),
+            settled_bytes: Arc::default(),
+            splits: Arc::default(),
             failover_after: config.failover_after,
+            min_stay: config.min_stay,
+            fresh_share: replay.fresh_share,
             fallback_takes_backlog: config.fallback_takes_backlog,
             timeline: told.1,
             state: Mutex::new(state),
         }
+    }
+
+    /// Whether it would do all that `other` does: the same targets, in the same state, under the same rules.
+    pub fn is_as(&self, other: &Line) -> bool {
+        let rules = |line: &Line| {
+            (line.order, line.failover_after, line.min_stay, line.fresh_share, line.fallback_takes_backlog)
+        };
+        let same = self.gates.iter().zip(&other.gates).all(|(gate, other)| Arc::ptr_eq(gate, other));
+        same && self.gates.len() == other.gates.len() && rules(self) == rules(other)
     }
 
     /// What changes.

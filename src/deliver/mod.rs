@@ -10,6 +10,7 @@
 //! | [`chain`], [`witness`], [`suspects`], [`ceiling`], [`lanes`], [`detour`], [`doubt`], [`judge`] | the pure pieces of a line |
 //! | [`knife`] | cuts what is too large |
 //! | [`by_hand`], [`command`], [`line_by_hand`] | what people order |
+//! | [`change`], [`line_change`] | a new configuration while everything runs |
 //! | [`gate`] | a target's state behind its lock, told to log and loops |
 //! | [`target_state`], [`request`] | the pure state of a target, joined from [`breaker`], [`backoff`], [`concurrency`], [`health`], [`pace`] with [`bearing`] and [`bucket`], [`silence`] |
 //! | [`prober`], [`intake`] | the tasks beside the loops |
@@ -23,6 +24,7 @@ pub mod bucket;
 pub mod by_hand;
 pub mod ceiling;
 pub mod chain;
+pub mod change;
 pub mod command;
 pub mod concurrency;
 pub mod counts;
@@ -37,6 +39,7 @@ pub mod knife;
 pub mod lanes;
 pub mod line;
 pub mod line_by_hand;
+pub mod line_change;
 pub mod line_state;
 pub mod meter;
 pub mod pace;
@@ -48,15 +51,15 @@ pub mod step;
 pub mod stir;
 pub mod suspects;
 pub mod target_state;
+mod task;
 pub mod timeline;
 pub mod window;
 pub mod witness;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::batch::Signal;
@@ -69,6 +72,7 @@ use jitter::Jitter;
 use knife::Knife;
 use line::Line;
 use stir::Stir;
+use task::Tasks;
 use timeline::Timeline;
 
 /// Where everything goes, and how.
@@ -86,15 +90,31 @@ pub struct Plan {
 /// Delivery at work: one task a signal, one prober a target, one that measures the intake. All of them end with
 /// [`Deliver::stop`], and also when this is dropped.
 pub struct Deliver {
-    gates: Vec<Arc<Gate>>,
-    lines: Vec<Arc<Line>>,
-    timeline: Arc<Timeline>,
-    queue: Queue,
+    cast: Arc<Mutex<Cast>>,
+    crew: Crew,
     by_hand: Mutex<ByHand>,
-    /// Orders take turns.
-    turn: tokio::sync::Mutex<()>,
-    stop: watch::Sender<Option<Instant>>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Orders and changes take turns.
+    turn: tokio::sync::Mutex<Tasks>,
+    /// By when everything has to have ended, once it is to end.
+    stopping: watch::Sender<Option<Instant>>,
+}
+
+/// Who is at work now.
+#[derive(Clone)]
+struct Cast {
+    replay: ReplayConfig,
+    /// In the order of the configuration.
+    gates: Vec<Arc<Gate>>,
+    /// By [`Signal::index`].
+    lines: Vec<Arc<Line>>,
+}
+
+/// What gates and lines share, whatever changes.
+struct Crew {
+    queue: Queue,
+    knife: Arc<Knife>,
+    told: (Arc<Stir>, Arc<Timeline>),
+    jitter: Mutex<Jitter>,
 }
 
 impl Deliver {
@@ -104,78 +124,58 @@ impl Deliver {
     }
 
     /// The same with waits that a seed foretells.
-    pub fn start_with(plan: Plan, queue: &Queue, by_hand: ByHand, mut jitter: Jitter) -> Deliver {
-        let Plan { chain, replay, orders, targets } = plan;
+    pub fn start_with(plan: Plan, queue: &Queue, by_hand: ByHand, jitter: Jitter) -> Deliver {
         let told = (Arc::new(Stir::default()), Arc::new(Timeline::default()));
-        let knife = Arc::new(Knife::default());
-        let named = |name: &str| {
-            let mut chains = chain.signals.iter();
-            chains.any(|chain| chain.primary == name || chain.fallback.iter().any(|fallback| fallback == name))
-        };
-        let gates: Vec<Arc<Gate>> = targets
-            .into_iter()
-            .filter(|(config, _)| named(&config.name))
-            .map(|(config, target)| Arc::new(Gate::new(config, target, replay.rate, jitter.fork(), told.clone())))
-            .collect();
-        let lines: Vec<Arc<Line>> = Signal::ALL
-            .into_iter()
-            .map(|signal| {
-                let names = std::iter::once(&chain.of(signal).primary).chain(&chain.of(signal).fallback);
-                let find = |name: &String| gates.iter().find(|gate| gate.config.name == *name).cloned();
-                let gates = names.filter_map(find).collect();
-                let configs = (&chain, &replay);
-                Arc::new(Line::new(
-                    signal,
-                    orders[signal.index()],
-                    configs,
-                    gates,
-                    (queue.clone(), knife.clone()),
-                    told.clone(),
-                ))
-            })
-            .collect();
-        if let Some(name) = by_hand.target().filter(|name| gates.iter().all(|gate| gate.config.name != *name)) {
+        let crew = Crew { queue: queue.clone(), knife: Arc::new(Knife::default()), told, jitter: Mutex::new(jitter) };
+        let cast = crew.cast(plan, None, &by_hand);
+        if let Some(name) = by_hand.target().filter(|name| cast.gates.iter().all(|gate| gate.config.name != *name)) {
             tracing::warn!(
                 "traffic is pinned to {name}, which no chain has: the chains decide until one has it, or until `unpin`"
             );
         }
-        lines.iter().for_each(|line| line.obey(&by_hand));
-        let (stop, stopping) = watch::channel(None);
-        let mut tasks = vec![tokio::spawn(intake::run(lines.clone(), gates.clone(), stopping.clone()))];
-        tasks.extend(lines.iter().map(|line| tokio::spawn(step::run(line.clone(), stopping.clone()))));
-        tasks.extend(gates.iter().map(|gate| tokio::spawn(prober::run(gate.clone(), stopping.clone()))));
-        let (queue, by_hand, turn) = (queue.clone(), Mutex::new(by_hand), tokio::sync::Mutex::default());
-        Deliver { gates, lines, timeline: told.1, queue, by_hand, turn, stop, tasks: Mutex::new(tasks) }
+        cast.lines.iter().for_each(|line| line.begin());
+        let mut tasks = Tasks::default();
+        tasks.take_up(&cast);
+        let cast = Arc::new(Mutex::new(cast));
+        tasks.measure(&cast);
+        let (stopping, _) = watch::channel(None);
+        Deliver { cast, crew, by_hand: Mutex::new(by_hand), turn: tokio::sync::Mutex::new(tasks), stopping }
     }
 
     /// What goes on now.
     pub fn snapshot(&self) -> snapshot::Snapshot {
+        let (gates, lines) = (self.gates(), self.lines());
         let primary = |gate: &Arc<Gate>| {
-            let mut primaries = self.lines.iter().filter_map(|line| line.gates.first());
+            let mut primaries = lines.iter().filter_map(|line| line.gates.first());
             primaries.any(|first| Arc::ptr_eq(first, gate))
         };
         snapshot::Snapshot {
-            targets: self.gates.iter().map(|gate| gate.view(primary(gate))).collect(),
-            chains: Signal::ALL.map(|signal| self.lines[signal.index()].view()),
+            targets: gates.iter().map(|gate| gate.view(primary(gate))).collect(),
+            chains: Signal::ALL.map(|signal| lines[signal.index()].view()),
             by_hand: self.by_hand(),
-            timeline: self.timeline.events(),
-            duplicate_sends: self.lines.iter().map(|line| line.duplicate_sends.get()).sum(),
+            timeline: self.crew.told.1.events(),
+            duplicate_sends: lines.iter().map(|line| line.duplicate_sends.get()).sum(),
         }
     }
 
     /// Ends delivery: no new leases; what is in flight may end within `patience`, the rest is returned to the queue.
     pub async fn stop(&self, patience: Duration) {
-        self.stop.send_if_modified(|deadline| {
-            let first = deadline.is_none();
-            *deadline = Some(deadline.unwrap_or_else(|| Instant::now() + patience));
-            first
-        });
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
-            if let Err(error) = task.await {
-                tracing::error!("a task of delivery ended by itself: {error}");
-            }
-        }
+        let deadline = Instant::now() + patience;
+        self.stopping.send_if_modified(|stopping| stopping.is_none().then(|| *stopping = Some(deadline)).is_some());
+        let deadline = self.stopping.borrow().unwrap_or(deadline);
+        self.turn.lock().await.end(deadline).await;
+    }
+
+    fn cast(&self) -> MutexGuard<'_, Cast> {
+        self.cast.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gates(&self) -> Vec<Arc<Gate>> {
+        self.cast().gates.clone()
+    }
+
+    fn lines(&self) -> Vec<Arc<Line>> {
+        self.cast().lines.clone()
     }
 }
 

@@ -25,6 +25,11 @@ impl Timeline {
     /// Notes and logs one change of state, in a sentence without the full stop.
     pub fn note(&self, what: String) {
         tracing::info!("{what}");
+        self.add(what);
+    }
+
+    /// Notes what is logged elsewhere.
+    pub fn add(&self, what: String) {
         let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if events.len() >= KEPT {
             events.pop_front();

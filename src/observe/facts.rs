@@ -38,7 +38,7 @@ impl Facts {
 }
 
 /// Milliseconds since the Unix epoch; 0 when the clock stands before it.
-pub(super) fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -245,12 +245,19 @@ mod tests {
     use super::*;
     use crate::deliver::by_hand::{ByHand, Pinned};
     use crate::observe::example;
+    use crate::observe::sources::Reload;
 
     const NOW: u64 = 1_700_000_000_000;
 
     /// hub → direct → disk for every signal, all well, nothing queued.
     fn reading() -> Reading {
-        Reading { at_ms: NOW, doors: example::doors(), queue: example::queue(), deliver: example::deliver() }
+        Reading {
+            at_ms: NOW,
+            doors: example::doors(),
+            queue: example::queue(),
+            deliver: example::deliver(),
+            reload: Reload::default(),
+        }
     }
 
     fn state(reading: &Reading, was: State) -> State {

@@ -30,13 +30,13 @@ mod trend;
 mod view;
 
 pub use admin::{Admin, BindError, Serving};
-pub use facts::Facts;
+pub use facts::{Facts, now_ms};
 pub use headline::{Headline, State};
 pub use lanes::{Amount, Lanes};
 pub use metrics::{Registry, RegistryError};
 pub use observer::Observer;
 pub use probes::Phase;
-pub use sources::{Reading, Recounting, Sources};
+pub use sources::{Reading, Recounting, Reload, Sources};
 
 #[cfg(test)]
 use crate as spillway;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use serde::Serialize;
+
 use super::facts::now_ms;
 use crate::queue::snapshot::Recount;
 use crate::{deliver, queue, receive};
@@ -19,6 +21,8 @@ pub struct Sources {
     pub queue: Box<dyn Fn() -> queue::snapshot::Snapshot + Send + Sync>,
     /// Delivery.
     pub deliver: Box<dyn Fn() -> deliver::snapshot::Snapshot + Send + Sync>,
+    /// What became of the configuration when it was read last.
+    pub reload: Box<dyn Fn() -> Reload + Send + Sync>,
     /// An independent recount of the queue: slow, called every few minutes and on demand, never twice at once.
     pub recount: Box<dyn Fn() -> Recounting + Send + Sync>,
 }
@@ -34,12 +38,40 @@ pub struct Reading {
     pub queue: queue::snapshot::Snapshot,
     /// Delivery.
     pub deliver: deliver::snapshot::Snapshot,
+    /// The configuration.
+    pub reload: Reload,
+}
+
+/// What became of the configuration when it was read again last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reload {
+    /// Whether what was read last is in force.
+    pub successful: bool,
+    /// When a reload last succeeded, in milliseconds since the Unix epoch; null for not since the start.
+    pub success_ms: Option<u64>,
+    /// Why the configuration that was read last is not in force.
+    pub error: Option<String>,
+    /// Keys that were changed since the start and hold from the next one on.
+    pub restart_needed: Vec<String>,
+}
+
+impl Default for Reload {
+    /// The configuration is that of the start.
+    fn default() -> Self {
+        Reload { successful: true, success_ms: None, error: None, restart_needed: Vec::new() }
+    }
 }
 
 impl Sources {
     /// Takes all snapshots.
     pub(super) fn read(&self) -> Reading {
-        Reading { at_ms: now_ms(), doors: (self.doors)(), queue: (self.queue)(), deliver: (self.deliver)() }
+        Reading {
+            at_ms: now_ms(),
+            doors: (self.doors)(),
+            queue: (self.queue)(),
+            deliver: (self.deliver)(),
+            reload: (self.reload)(),
+        }
     }
 }
 

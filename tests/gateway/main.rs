@@ -11,11 +11,17 @@ mod hangs_on_one;
 mod hub_killed;
 mod kill_nine;
 mod refuses_to_start;
+mod reload;
+mod rotation;
 mod sick_hub;
+#[path = "../support/skip.rs"]
+mod skip;
 mod starts_alone;
 mod stop_is_bounded;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/tls.rs"]
+mod tls;
 mod too_large;
 
 /// A chain of hub and fallback with patience short enough for a test.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use spillway::config::AdminConfig;
-use spillway::observe::{Admin, Facts, Observer, Registry, Serving, Sources};
+use spillway::observe::{Admin, Facts, Observer, Registry, Reload, Serving, Sources};
 use spillway::queue::snapshot::Recount;
 use spillway::{deliver, queue, receive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -76,6 +76,7 @@ impl Gateway {
             doors: Box::new(move || doors.lock().unwrap().doors.clone()),
             queue: Box::new(move || queue.lock().unwrap().queue.clone()),
             deliver: Box::new(move || deliver.lock().unwrap().deliver.clone()),
+            reload: Box::new(Reload::default),
             recount: Box::new(move || {
                 let found = recount.lock().unwrap().recount.clone();
                 Box::pin(async move { found })

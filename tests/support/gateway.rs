@@ -74,7 +74,7 @@ impl Home {
     /// As [`start`](Home::start); how the process ended where that was before it listened.
     pub(crate) fn launch(&self, config: &str) -> Result<Gateway, ExitStatus> {
         let config_file = self.path().join("spillway.yaml");
-        fs::write(&config_file, format!("{config}\n{}", self.places())).unwrap();
+        self.write(config);
         let ports = self.path().join("ports.json");
         let _ = fs::remove_file(&ports);
         let log = self.log();
@@ -112,6 +112,16 @@ impl Home {
     /// What its gateways logged.
     pub(crate) fn logged(&self) -> String {
         read(&self.log())
+    }
+
+    /// Writes the configuration file of the next start, or for a running gateway to find. A symlink is followed.
+    pub(crate) fn write(&self, config: &str) {
+        fs::write(self.path().join("spillway.yaml"), self.whole(config)).unwrap();
+    }
+
+    /// A whole configuration: `config` with the places of this home.
+    pub(crate) fn whole(&self, config: &str) -> String {
+        format!("{config}\n{}", self.places())
     }
 
     /// Where its gateways log.

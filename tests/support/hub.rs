@@ -45,6 +45,8 @@ struct State {
     /// Distinct items in the order of their first arrival.
     order: Vec<(Signal, u64, bool)>,
     refused: u64,
+    /// What a request has to show as `authorization`.
+    token: Option<String>,
     /// Most bytes of a request once inflated.
     takes: Option<usize>,
     /// Requests with this item get no answer.
@@ -55,11 +57,26 @@ struct State {
 impl Hub {
     /// Listens on a free port.
     pub(crate) async fn start() -> Hub {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        Hub::at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Listens at that address.
+    pub(crate) async fn at(address: SocketAddr) -> Hub {
         let state = Arc::<Mutex<State>>::default();
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
         let serving = Some(tokio::spawn(serve(listener, Arc::clone(&state))));
         Hub { address, state, serving }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets in only who shows that bearer token, from now on; others are answered 401 and UNAUTHENTICATED.
+    pub(crate) fn asks_for(&self, token: &str) {
+        self.state.lock().unwrap().token = Some(format!("Bearer {token}"));
     }
 
     /// Base URL.
@@ -175,6 +192,12 @@ async fn export(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Answere
             head.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
         return Ok(if known { grpc_answer(12) } else { http_answer(StatusCode::NOT_FOUND) });
     };
+    let token = state.lock().unwrap().token.clone();
+    let shown = head.headers.get("authorization").and_then(|shown| shown.to_str().ok());
+    if token.is_some_and(|token| shown != Some(&token)) {
+        state.lock().unwrap().refused += 1;
+        return Ok(if grpc.is_some() { grpc_answer(16) } else { http_answer(StatusCode::UNAUTHORIZED) });
+    }
     let mood = state.lock().unwrap().mood;
     if let Mood::Refuse(status, code) = mood {
         state.lock().unwrap().refused += 1;

@@ -28,7 +28,7 @@ async fn a_pin_sends_everything_to_one_target() {
     }
     stage.pass(300 * SECOND).await;
     assert!(Signal::ALL.iter().all(|signal| hub.taken(*signal).is_empty() && stage.active(*signal) == "direct"));
-    assert_eq!(stage.books(Signal::Logs).owed, 5);
+    stage.books_show(Signal::Logs, "logs are owed", |books| books.owed == 5).await;
     let kept = ByHand::decode(stage.queue.kept().await.unwrap().as_deref());
     assert_eq!(kept.target(), Some("direct"));
     assert_eq!(stage.snapshot().by_hand, kept);

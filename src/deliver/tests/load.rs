@@ -97,9 +97,9 @@ async fn the_backlog_goes_at_its_rate() {
 #[tokio::test(start_paused = true)]
 async fn the_automatic_rate_follows_the_intake() {
     let mut stage = Setting::new(&["hub"]).raise();
-    let before = stage.deliver.gates[0].backlog_rate();
+    let before = stage.deliver.gates()[0].backlog_rate();
     stage.append_sized(Signal::Logs, 60, 1 << 20).await;
     stage.drained(Signal::Logs, 9 * SECOND).await;
     stage.pass(11 * SECOND).await;
-    assert!(stage.deliver.gates[0].backlog_rate() > before, "{before}");
+    assert!(stage.deliver.gates()[0].backlog_rate() > before, "{before}");
 }

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod capacity;
+mod change;
 mod ends;
 mod failover;
 mod load;

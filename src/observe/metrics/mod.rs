@@ -27,8 +27,9 @@ where
     let groups =
         [doors::FAMILIES, queue::FAMILIES, delivery::FAMILIES, chain::FAMILIES, books::FAMILIES, process::FAMILIES];
     registry::register(registry, groups.into_iter().flatten().copied(), move |page| {
-        process::fill(page, &facts);
-        if let Some(View { reading, outlook, audit }) = view() {
+        let view = view();
+        process::fill(page, &facts, view.as_ref().map(|view| &view.reading.reload));
+        if let Some(View { reading, outlook, audit }) = view {
             doors::fill(page, &reading.doors);
             queue::fill(page, &reading.queue, &outlook);
             delivery::fill(page, &reading.deliver);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::family::{Family, Page};
 use crate::observe::facts::Facts;
+use crate::observe::sources::Reload;
 
 static BUILD: Family = Family::gauge(
     "spillway_build_info",
@@ -18,21 +19,27 @@ static RELOAD: Family = Family::gauge(
     &[],
     "1 when the configuration that was read last is the one in force.",
 );
+static RELOADED: Family = Family::gauge(
+    "spillway_config_last_reload_success_timestamp_seconds",
+    &[],
+    "When a changed configuration was last put in force; 0 for not since the start.",
+);
 static START: Family = Family::gauge("process_start_time_seconds", &[], "When the process started.");
 static CPU: Family = Family::counter("process_cpu_seconds_total", &[], "CPU time, user and system.");
 static RESIDENT: Family = Family::gauge("process_resident_memory_bytes", &[], "Resident memory.");
 static OPEN_FDS: Family = Family::gauge("process_open_fds", &[], "Open file descriptors.");
 static MAX_FDS: Family = Family::gauge("process_max_fds", &[], "Most file descriptors that may be open.");
 
-pub(super) static FAMILIES: &[&Family] = &[&BUILD, &RELOAD, &START, &CPU, &RESIDENT, &OPEN_FDS, &MAX_FDS];
+pub(super) static FAMILIES: &[&Family] = &[&BUILD, &RELOAD, &RELOADED, &START, &CPU, &RESIDENT, &OPEN_FDS, &MAX_FDS];
 
 /// `/proc/PID/stat` counts in USER_HZ, which the kernel's interface fixes at 100 a second on every platform we build for.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Writes what the system knows of this process.
-pub(super) fn fill(page: &mut Page, facts: &Facts) {
+pub(super) fn fill(page: &mut Page, facts: &Facts, reload: Option<&Reload>) {
     page.flag(&BUILD, &[facts.version, facts.commit], true);
-    page.flag(&RELOAD, &[], true);
+    page.flag(&RELOAD, &[], reload.is_none_or(|reload| reload.successful));
+    page.timestamp(&RELOADED, &[], reload.and_then(|reload| reload.success_ms));
     page.timestamp(&START, &[], Some(facts.started_ms));
     if let Some(cpu) = fs::read_to_string("/proc/self/stat").ok().and_then(|stat| cpu_time(&stat)) {
         page.number(&CPU, &[], cpu.as_secs_f64());

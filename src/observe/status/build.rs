@@ -51,6 +51,7 @@ fn parts(view: &View) -> Parts {
     let View { reading, outlook, audit } = view;
     Parts {
         chains: BySignal::each(|signal| reading.deliver.chains[signal.index()].clone()),
+        reload: reading.reload.clone(),
         by_hand: reading.deliver.by_hand.clone(),
         targets: reading.deliver.targets.iter().map(target).collect(),
         queue: queue(view, outlook),

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::headline::Headline;
 use super::probes::Phase;
+use super::sources::Reload;
 use crate::batch::Signal;
 use crate::deliver::by_hand::ByHand;
 use crate::deliver::snapshot::{ChainView, Event};
@@ -52,6 +53,8 @@ pub struct Status {
 pub struct Parts {
     /// Each signal's chain.
     pub chains: BySignal<ChainView>,
+    /// What became of the configuration when it was read again last.
+    pub reload: Reload,
     /// What a person ordered that holds until it is taken back.
     pub by_hand: ByHand,
     /// Every target that a chain names.
