@@ -142,8 +142,10 @@ impl TargetState {
                 return Err(wait);
             }
         };
-        let backlog = ask.backlog && self.free_for_backlog(now) > 0;
-        if !(ask.fresh || backlog) || self.free(now, ask.fresh) <= self.ahead(now, index) {
+        let (room, ahead) = (self.free_for_backlog(now), self.ahead(index, false));
+        let backlog = ask.backlog && room > ahead;
+        let promised = self.ahead(index, true) + ahead.min(room);
+        if !(ask.fresh || backlog) || self.free(now, ask.fresh) <= promised {
             self.queue_up(index, ask.fresh);
             return Err(Wait::Event);
         }
@@ -254,11 +256,10 @@ impl TargetState {
         }
     }
 
-    /// Signals that have waited longer for a slot that they could take.
-    fn ahead(&self, now: Instant, index: usize) -> usize {
+    /// Signals that have waited longer for a slot, for fresh data or for backlog alone.
+    fn ahead(&self, index: usize, fresh: bool) -> usize {
         let mine = self.signals[index].ticket.map_or(u64::MAX, |ticket| ticket.number);
-        let backlog = self.free_for_backlog(now) > 0;
-        let before = |ticket: &Ticket| ticket.number < mine && (ticket.fresh || backlog);
+        let before = |ticket: &Ticket| ticket.number < mine && ticket.fresh == fresh;
         self.signals.iter().filter(|other| other.ticket.as_ref().is_some_and(before)).count()
     }
 

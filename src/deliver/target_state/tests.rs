@@ -178,6 +178,20 @@ fn fresh_data_does_not_wait_for_backlog_in_flight() {
         assert_eq!(state.admit(now, ask(Signal::Traces)).err(), Some(Wait::Event), "one is kept, no more");
         assert!(state.in_flight() <= limit.max(2));
     }
+    // One slot is left to backlog: the signal that has nothing else gets its turn.
+    let (mut state, mut now) = state();
+    grown(&mut state, &mut now, 2);
+    let mut slot = state.admit(now, ask(Signal::Logs)).expect("free");
+    state.choose(&mut slot, Lane::Backlog);
+    for _ in 0..4 {
+        assert_eq!(state.admit(now, backlog(Signal::Metrics)).err(), Some(Wait::Event));
+        state.cancel(now, &slot);
+        let both = state.admit(now, ask(Signal::Traces)).expect("there is a slot for fresh data");
+        assert!(!both.backlog, "metrics are ahead");
+        slot = state.admit(now, backlog(Signal::Metrics)).expect("its turn");
+        state.choose(&mut slot, Lane::Backlog);
+        state.cancel(now, &both);
+    }
     let config = TargetConfig { max_concurrency: 1, ..config("hub") };
     let now = Instant::now();
     let mut state = TargetState::new(&config, ReplayRate::Auto, Jitter::off(), now);

@@ -14,3 +14,4 @@ pub(super) mod scripted;
 mod sizes;
 mod stage;
 mod suspects;
+mod takeover;
