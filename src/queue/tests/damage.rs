@@ -18,7 +18,7 @@ use crate::queue::store::{Changes, Engine, Family, keys};
 use crate::queue::{Lane, Queue, Settlement, Taker};
 
 /// A copy of a directory, as a kill would leave it.
-pub(super) fn copy(from: &Path) -> tempfile::TempDir {
+fn copy(from: &Path) -> tempfile::TempDir {
     fn files(from: &Path, to: &Path) {
         fs::create_dir_all(to).unwrap();
         for entry in fs::read_dir(from).unwrap() {
