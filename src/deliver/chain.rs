@@ -254,8 +254,9 @@ impl Chain {
         if let Some(moved) = moved {
             self.take(now, moved);
         }
-        for position in 0..self.active {
-            self.unproven[position] = !self.proven(position);
+        for (position, condition) in conditions.iter().enumerate().take(self.active) {
+            // Others' failures may have shut a target that this signal has proven: who else should try it?
+            self.unproven[position] = !self.proven(position) || !condition.accepts();
         }
         self.wake = self.next_wake(now, conditions);
         Decided { moved, partition }

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
@@ -34,6 +35,8 @@ pub struct Gate {
     /// What is counted.
     pub counts: Arc<Counts>,
     inner: Mutex<Inner>,
+    /// A probe is wanted now.
+    doubt: Notify,
     stir: Arc<Stir>,
     timeline: Arc<Timeline>,
 }
@@ -73,7 +76,7 @@ impl Gate {
         let state = TargetState::new(&config, rate, jitter, now);
         let seen = Seen::of(&state, now);
         let inner = Mutex::new(Inner { state, seen, repeats: Default::default(), last_error: None });
-        Gate { config, target, counts: Arc::default(), inner, stir: told.0, timeline: told.1 }
+        Gate { config, target, counts: Arc::default(), inner, doubt: Notify::new(), stir: told.0, timeline: told.1 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -92,11 +95,6 @@ impl Gate {
     pub fn admit_alone(self: &Arc<Gate>, now: Instant, signal: Signal) -> Option<Pass> {
         let slot = self.lock().state.admit_alone(now, signal)?;
         Some(Pass { gate: self.clone(), slot, open: true })
-    }
-
-    /// Whether it was found well by something that was sent after that moment.
-    pub fn is_well_after(&self, moment: Instant) -> bool {
-        self.lock().state.well_after(moment)
     }
 
     /// The signal has nothing to send here any more: whoever waits behind it may go.
@@ -135,13 +133,24 @@ impl Gate {
         self.tell(inner, Instant::now());
     }
 
-    /// Sends one health probe and takes note of what it found. Skipped while traffic shows more than a probe could.
-    pub async fn probe(&self) {
+    /// Has the target probed at once: a request hangs, and either may be at fault.
+    pub fn doubt(&self) {
+        self.doubt.notify_one();
+    }
+
+    /// Completes when a probe is wanted at once.
+    pub async fn doubted(&self) {
+        self.doubt.notified().await;
+    }
+
+    /// Sends one health probe and takes note of what it found. Skipped, unless it was asked for, while traffic shows more than a
+    /// probe could.
+    pub async fn probe(&self, asked: bool) {
         let sent = Instant::now();
         let generation = {
             let state = &self.lock().state;
             let lately = state.last_success().is_some_and(|at| sent < at + self.config.health.interval);
-            if lately && state.breaker(sent) == BreakerState::Closed && state.standing() == Standing::Up {
+            if !asked && lately && state.breaker(sent) == BreakerState::Closed && state.standing() == Standing::Up {
                 return;
             }
             state.generation()

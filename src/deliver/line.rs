@@ -61,7 +61,8 @@ pub struct Line {
     failover_after: Duration,
     min_stay: Duration,
     fresh_share: f64,
-    fallback_takes_backlog: bool,
+    /// Whether targets other than the primary get what had to wait.
+    pub fallback_takes_backlog: bool,
     timeline: Arc<Timeline>,
     state: Mutex<State>,
 }
@@ -222,7 +223,7 @@ impl Line {
         if self.order == Order::FreshFirst {
             return Some(false);
         }
-        let owed = state.owes || state.detours[position].is_some();
+        let owed = state.owes || state.detours[position].holds_owed();
         let owed_only = trial && position == 0 && self.role(active) == Role::Interim && owed;
         let clear = owed_only || (state.ordinary == 0 && (trial || !state.trying[position]));
         clear.then_some(owed_only)
@@ -261,7 +262,7 @@ impl Line {
             }
             Err(wait) => {
                 if let Some(lease) = lease {
-                    state.detours[position] = Detour::Retry(lease);
+                    state.detours[position].put_back(lease);
                 }
                 match wait {
                     Wait::Until(at) => waiting.no_later_than(Some(at)),
@@ -354,7 +355,7 @@ impl Line {
     /// A batch is no longer on its way, however that ended; `in_doubt` names it if the target may have it all the same.
     pub fn back(&self, position: usize, trial: bool, owed_only: bool, in_doubt: Option<Key>) {
         let mut state = self.lock();
-        state.detours[position].passed();
+        state.detours[position].ended();
         state.trying[position] &= !trial;
         state.ordinary -= usize::from(!owed_only);
         if let Some(key) = in_doubt {

@@ -11,7 +11,6 @@ use super::doubt::InDoubt;
 use super::gate::Gate;
 use super::lanes::Lanes;
 use super::meter::Meter;
-use super::request::Effect;
 use super::suspects::{Suspects, TRIED_EVERY};
 use super::witness::Witness;
 use crate::batch::Key;
@@ -24,7 +23,7 @@ pub struct State {
     pub chain: Chain,
     /// Which lane is next.
     pub lanes: Lanes,
-    /// For each target, a batch that waits while another passes it (`order: fifo`).
+    /// For each target, batches that wait while others pass them (`order: fifo`).
     pub detours: Vec<Detour>,
     /// For each target, what it refused and took.
     pub witnesses: Vec<Witness>,
@@ -36,8 +35,6 @@ pub struct State {
     pub(super) try_parked_at: Option<Instant>,
     /// For each target, what it may have although it never said so.
     pub in_doubt: Vec<InDoubt>,
-    /// For each target, the batch that failed last.
-    pub failed_last: Vec<Option<Key>>,
     /// The pace at which the backlog leaves.
     pub drained: Meter,
     /// For each target, whether a trial of the chain is under way.
@@ -80,13 +77,12 @@ impl State {
         State {
             chain: Chain::new(knobs, now),
             lanes: Lanes::new(replay.fresh_share),
-            detours: gates.iter().map(|_| Detour::None).collect(),
+            detours: gates.iter().map(|_| Detour::default()).collect(),
             witnesses: gates.iter().map(|gate| Witness::new(gate.config.refusal_patience)).collect(),
             suspects: gates.iter().map(|_| Suspects::default()).collect(),
             ceilings: gates.iter().map(|_| Ceiling::default()).collect(),
             try_parked_at: Some(now + TRIED_EVERY),
             in_doubt: gates.iter().map(|_| InDoubt::default()).collect(),
-            failed_last: vec![None; gates.len()],
             drained: Meter::new(now),
             trying: vec![false; gates.len()],
             ordinary: 0,
@@ -105,7 +101,6 @@ impl State {
 
     /// The target at that position took a batch.
     pub fn took(&mut self, now: Instant, position: usize, trial: bool, lease: &Lease) {
-        self.failed_last[position] = None;
         self.suspects[position].taken(lease.id.key);
         self.ceilings[position].taken(now, lease.batch.inflated_len as usize);
         if trial {
@@ -117,11 +112,8 @@ impl State {
         }
     }
 
-    /// The target at that position did not take the batch `key`.
-    pub fn failed(&mut self, position: usize, trial: bool, key: Key, effect: Effect) {
-        if effect != Effect::Throttle {
-            self.failed_last[position] = Some(key);
-        }
+    /// The target at that position did not take a batch.
+    pub fn failed(&mut self, position: usize, trial: bool) {
         if trial {
             self.chain.tried(position, false);
         }

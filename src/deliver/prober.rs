@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use super::gate::Gate;
 use super::step::Stop;
@@ -13,9 +13,14 @@ pub async fn run(gate: Arc<Gate>, mut stop: Stop) {
     if gate.config.health.probe == Probe::Off {
         return;
     }
+    let mut asked = false;
     while stop.borrow().is_none() {
+        let probe = async {
+            gate.probe(asked).await;
+            timeout(gate.next_probe(), gate.doubted()).await
+        };
         tokio::select! {
-            () = async { gate.probe().await; sleep(gate.next_probe()).await } => {}
+            wait = probe => asked = wait.is_ok(),
             stopped = stop.changed() => if stopped.is_err() { return },
         }
     }

@@ -43,6 +43,8 @@ pub struct Slot {
     pub lane: Lane,
     pub(super) bytes: usize,
     pub(super) paced: bool,
+    /// When something was sent that had found the target well by then.
+    pub well: Option<Instant>,
     pub(super) permit: Permit,
     /// Requests in flight then, this one included.
     pub(super) crowd: usize,
@@ -68,6 +70,8 @@ pub enum Effect {
     Success,
     /// It failed in passing: the next attempt waits.
     Failure,
+    /// A batch failed again while others were taken: the next attempt waits, the breaker does not count it.
+    Suspect,
     /// It failed in a way that may lie with the batch: another may go at once, the breaker counts it.
     Doubt,
     /// It lives, and has enough.

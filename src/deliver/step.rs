@@ -23,7 +23,7 @@ use crate::batch::{Batch, Key};
 use crate::config::Order;
 use crate::otlp::answer::{Answer, Break};
 use crate::otlp::class::{self, Class};
-use crate::queue::{Lane, Lease, Settlement};
+use crate::queue::{Lane, Lease, Settlement, Taker};
 use crate::target::Shipment;
 
 /// Batches that are sent off in one go before others on this thread get a turn.
@@ -85,29 +85,27 @@ impl Drop for Away<'_> {
     }
 }
 
-/// Takes the batch from the queue. One that tries out a target is not the one that failed there last, if there is another.
+/// Takes the batch from the queue.
 async fn lease(line: &Line, sortie: &mut Sortie) -> Option<Lease> {
-    let lane = sortie.charge.lane();
     let taker = line.taker(sortie.position);
-    let mut lease = match sortie.lease.take() {
+    let lease = match sortie.lease.take() {
         Some(lease) => lease,
-        None => line.queue.lease(line.signal, lane, taker).await?,
+        None if sortie.pass.slot().trial && line.order == Order::FreshFirst => for_trial(line, sortie, taker).await?,
+        None => line.queue.lease(line.signal, sortie.charge.lane(), taker).await?,
     };
-    if sortie.owed_only && !lease.owed {
-        return None;
-    }
+    if sortie.owed_only && !lease.owed { None } else { Some(lease) }
+}
+
+/// A breaker tries its target out with a batch that was tried least: were those that failed tried first, a few that fail everywhere
+/// would keep it shut.
+async fn for_trial(line: &Line, sortie: &Sortie, taker: Taker) -> Option<Lease> {
     let slot = sortie.pass.slot();
-    let failed_last = slot.trial && line.lock().failed_last[sortie.position] == Some(lease.id.key);
-    if failed_last && line.order == Order::FreshFirst {
-        let allowed = [(lane, true), (Lane::Fresh, slot.fresh), (Lane::Backlog, slot.backlog)];
-        for (lane, _) in allowed.into_iter().filter(|(_, allowed)| *allowed) {
-            if let Some(other) = line.queue.lease(line.signal, lane, taker).await {
-                lease = other;
-                break;
-            }
-        }
+    if slot.fresh
+        && let Some(lease) = line.queue.lease(line.signal, Lane::Fresh, taker).await
+    {
+        return Some(lease);
     }
-    Some(lease)
+    if slot.backlog { line.queue.lease_least_tried(line.signal, taker).await } else { None }
 }
 
 /// Cuts a batch that is larger than what the target is known to take; its parts are sent in its place.
@@ -163,10 +161,14 @@ fn judged(
     let mut judgement = judge(now, &case, answer, class, &mut state.witnesses[sortie.position]);
     if judgement.effect == Effect::Failure && judge::may_blame_batch(answer) {
         match state.suspects[sortie.position].failed(case.key, now, case.at_ms) {
-            Suspicion::Hold(hold) if line.order == Order::FreshFirst => {
-                judgement.settlement = Settlement::Return { hold };
+            Suspicion::Hold(hold) => {
+                if line.order == Order::FreshFirst {
+                    judgement.settlement = Settlement::Return { hold };
+                }
+                if !slot.trial && state.suspects[sortie.position].others_taken(case.key) {
+                    judgement.effect = Effect::Suspect;
+                }
             }
-            Suspicion::Hold(_) => {}
             Suspicion::Park(past) | Suspicion::Convict(past) => {
                 judgement.settlement = Settlement::Park(judge::suspect(&case, answer, past));
                 state.try_parked_at.get_or_insert(now + TRIED_EVERY);
@@ -182,7 +184,7 @@ fn judged(
             state.took(now, sortie.position, sortie.trial, lease);
         }
         Effect::Nothing => state.stale |= sortie.trial,
-        _ => state.failed(sortie.position, sortie.trial, lease.id.key, judgement.effect),
+        _ => state.failed(sortie.position, sortie.trial),
     }
     judgement
 }
@@ -190,8 +192,8 @@ fn judged(
 /// With `order: fifo` a refused batch stays at the head; after some refusals one other is let past it, to find out who is at fault.
 /// Where the fallback will take it for good, the fallback settles that.
 ///
-/// The same is done for one that hangs or breaks the connection, if the target was found well between its last
-/// two failures: that it was well before shows nothing.
+/// The same is done for one that hangs or breaks the connection, if the target was found well between its failures
+/// and before this attempt: that it was well before shows nothing, and after it, that it is well again.
 fn in_order(
     line: &Line,
     state: &State,
@@ -204,20 +206,26 @@ fn in_order(
     if line.order == Order::FreshFirst || !returned || line.nothing_else(sortie.position) {
         return judgement;
     }
-    let slot = sortie.pass.slot();
+    if matches!(answer, Answer::Broken { at: Break::Timeout, .. }) {
+        sortie.pass.gate().doubt(); // before this one is tried again
+    }
+    let (slot, detour) = (sortie.pass.slot(), &state.detours[sortie.position]);
     let turn = match (judgement.effect, answer) {
         (Effect::Doubt, _) => {
             let refusals = state.witnesses[sortie.position].refusals(case.key);
-            refusals > 0 && (refusals.is_multiple_of(PASSED_EVERY) || slot.trial)
+            let trial = slot.trial && !detour.is_passing();
+            refusals > 0 && (refusals.is_multiple_of(PASSED_EVERY) || trial)
         }
-        (Effect::Failure, Answer::Broken { at: Break::Timeout | Break::Reset, .. }) => {
-            let before = state.suspects[sortie.position].failed_before(case.key);
-            before.is_some_and(|at| sortie.pass.gate().is_well_after(at))
+        (Effect::Failure | Effect::Suspect, Answer::Broken { at: Break::Timeout | Break::Reset, .. }) => {
+            let since = state.suspects[sortie.position].suspect_since(case.key);
+            since.is_some_and(|since| slot.well.is_some_and(|well| well >= since))
         }
         _ => return judgement,
     };
-    let stays = !sortie.trial || sortie.owed_only;
-    judgement.at_the_head(stays && turn && !state.detours[sortie.position].is_some())
+    // Where traffic goes elsewhere the batch is to be sent there, unless that target gets nothing that had to wait.
+    let waits = sortie.charge.lane() == Lane::Backlog && !line.fallback_takes_backlog;
+    let stays = !sortie.trial || sortie.owed_only || waits;
+    judgement.at_the_head(stays && turn && detour.has_room())
 }
 
 /// Nothing else of the signal can be sent, and the patience is over: an empty request may witness against the batch.
@@ -230,6 +238,7 @@ async fn ask_empty(line: &Line, sortie: &Sortie, key: Key) {
 
 fn settle(line: &Line, position: usize, lease: Lease, judgement: Judgement) {
     match &judgement.settlement {
+        Settlement::Return { .. } if !judgement.aside => line.lock().detours[position].returned(),
         Settlement::Return { .. } | Settlement::Park(_) => {}
         Settlement::Owed => line.lock().owes = true,
         Settlement::Split(parts) => {
@@ -244,7 +253,7 @@ fn settle(line: &Line, position: usize, lease: Lease, judgement: Judgement) {
         }
     }
     if judgement.aside {
-        line.lock().detours[position] = Detour::Aside(lease);
+        line.lock().detours[position].keep(lease);
     } else {
         line.queue.settle(lease, judgement.settlement);
     }

@@ -23,6 +23,9 @@ const TO_CONVICT: u32 = 3;
 const FIRST_HOLD: Duration = Duration::from_secs(1);
 const LONGEST_HOLD: Duration = Duration::from_secs(4);
 
+/// That a target was well shows something for so long: it is probed as often, and a batch that hangs is tried again at once.
+const SHOWS_FOR: Duration = Duration::from_secs(15);
+
 /// Between two tries of parked batches of one signal.
 pub const TRIED_EVERY: Duration = Duration::from_secs(60);
 
@@ -61,7 +64,8 @@ pub struct Suspects {
 #[derive(Debug)]
 struct Record {
     past: Past,
-    /// Its last failure, and the one before that.
+    /// Its first failure, its last, and the one before that.
+    first: Instant,
     last: Option<Instant>,
     before: Option<Instant>,
     /// Whether these were failures alone; one of the other kind begins anew.
@@ -87,9 +91,16 @@ impl Suspects {
         }
     }
 
-    /// When that batch failed the time before last; forgotten when it is taken, or parked.
-    pub fn failed_before(&self, key: Key) -> Option<Instant> {
-        self.records.get(&key).and_then(|record| record.before)
+    /// If that batch failed more than once: the moment from which on its target has to have been found well, for the batch to be
+    /// suspect and not the target. Forgotten when it is taken, or parked.
+    pub fn suspect_since(&self, key: Key) -> Option<Instant> {
+        let record = self.records.get(&key)?;
+        record.before.map(|before| record.first.max(before.checked_sub(SHOWS_FOR).unwrap_or(before)))
+    }
+
+    /// Whether others were taken between failures of that batch in line.
+    pub fn others_taken(&self, key: Key) -> bool {
+        self.records.get(&key).is_some_and(|record| !record.alone && record.counted > 1)
     }
 
     /// A batch in line failed without a verdict, now, which is `at_ms` to people.
@@ -128,7 +139,7 @@ impl Suspects {
             self.records.pop_first();
         }
         let past = Past { failures: 0, first_ms: at_ms };
-        let new = || Record { past, last: None, before: None, alone, counted: 0, taken: 0, failed: 0 };
+        let new = || Record { past, first: now, last: None, before: None, alone, counted: 0, taken: 0, failed: 0 };
         let record = self.records.entry(key).or_insert_with(new);
         if record.alone != alone {
             *record = new();
@@ -189,7 +200,7 @@ mod tests {
         assert_eq!(suspects.records.len(), REMEMBERED);
         let last = Key::new(1999);
         suspects.taken(last);
-        assert_eq!(suspects.failed_before(last), None);
+        assert_eq!(suspects.suspect_since(last), None);
     }
 
     /// A parked batch fails alone while the target fails with every other request in line, and while nothing else is sent.

@@ -26,6 +26,9 @@ use crate::target;
 /// A target that nobody wanted for so long is idle: probes alone may close its breaker. One interval of probes.
 pub const IDLE_AFTER: Duration = Duration::from_secs(10);
 
+/// Once a breaker lets a trial through, the signal whose trial failed before lets the others go first: all its batches may be bad.
+const TRIAL_YIELDS: Duration = Duration::from_millis(100);
+
 /// See the module.
 #[derive(Debug)]
 pub struct TargetState {
@@ -58,6 +61,8 @@ pub struct TargetState {
     /// What the server asked for: holds for everything, and no success ends it.
     not_before: Option<Instant>,
     backlog_not_before: Option<Instant>,
+    /// Who tried it out last.
+    tried_by: Option<Signal>,
     next_ticket: u64,
     wanted_at: Option<Instant>,
     last_success: Option<Instant>,
@@ -124,6 +129,7 @@ impl TargetState {
             retry_at: None,
             not_before: None,
             backlog_not_before: None,
+            tried_by: None,
             next_ticket: 0,
             wanted_at: None,
             last_success: None,
@@ -153,6 +159,9 @@ impl TargetState {
             self.queue_up(index, ask.fresh);
             return Err(Wait::Event);
         };
+        if permit.trial {
+            self.tried_by = Some(ask.signal);
+        }
         let signal = &mut self.signals[index];
         (signal.wants, signal.ticket) = (false, None);
         signal.silence.sent(now);
@@ -175,7 +184,13 @@ impl TargetState {
             permit,
             crowd: self.in_flight,
             streak: self.streak,
+            well: self.well_by(now),
         })
+    }
+
+    /// When something was sent, the last time, that found the target well; where there are no probes, nothing tells.
+    fn well_by(&self, now: Instant) -> Option<Instant> {
+        if self.probed { self.well } else { Some(now) }
     }
 
     /// Asks for leave to send a suspect, which takes nobody's place; `None` unless the target is wholly well.
@@ -200,6 +215,7 @@ impl TargetState {
             permit,
             crowd: self.in_flight + 1,
             streak: self.streak,
+            well: self.well_by(now),
         })
     }
 
@@ -212,7 +228,8 @@ impl TargetState {
             later(now, Some(wrong.retry_at))?;
         }
         later(now, self.not_before)?;
-        later(now, self.breaker.reopens_at())?;
+        let yields = if self.tried_by == Some(ask.signal) { TRIAL_YIELDS } else { Duration::ZERO };
+        later(now, self.breaker.reopens_at().map(|at| at + yields))?;
         later(now, self.retry_at)?;
         let fresh = if ask.fresh { Some(self.pace.bearing.fresh_ready(now, ask.signal)) } else { None };
         let backlog = if ask.backlog { Some(self.backlog_ready(now, ask)) } else { None };
@@ -327,7 +344,7 @@ impl TargetState {
             Effect::Success => (Outcome::Success, Ended::Success),
             Effect::Failure | Effect::Doubt => (Outcome::Failure(report.delay), Ended::Failure),
             Effect::Throttle => (Outcome::Neutral, Ended::Throttled),
-            Effect::Misconfigured | Effect::Nothing => (Outcome::Neutral, Ended::Neither),
+            Effect::Suspect | Effect::Misconfigured | Effect::Nothing => (Outcome::Neutral, Ended::Neither),
         };
         self.breaker.report(now, slot.permit, outcome);
         self.leave(now, slot, ended);
@@ -345,7 +362,7 @@ impl TargetState {
                     signal.wrong = Some(Wrong { since: now, retry_at, busy: false });
                 }
             }
-            Effect::Failure => self.failed(now, slot),
+            Effect::Failure | Effect::Suspect => self.failed(now, slot),
             Effect::Throttle => self.throttled(now, slot, report.delay),
             Effect::Doubt | Effect::Nothing => {}
         }
@@ -486,12 +503,6 @@ impl TargetState {
     /// State of the breaker.
     pub fn breaker(&self, now: Instant) -> BreakerState {
         self.breaker.state(now)
-    }
-
-    /// Whether it was found well by something that was sent after that moment; without probes, whether it is not known to be down.
-    pub fn well_after(&self, moment: Instant) -> bool {
-        let up = self.health.standing() == Standing::Up;
-        up && (!self.probed || self.well.is_some_and(|well| well > moment))
     }
 
     /// Whether probes and traffic have it up.

@@ -16,10 +16,11 @@ use super::inbox::{Append, End, Wake, Work};
 use super::intervals::Intervals;
 use super::ledger::Ledger;
 use super::losses::Losses;
+use super::recover::Recovered;
 use super::salvage::progress::Progress;
 use super::shared::{Fuse, Shared};
 use super::store::{Engine, Family, keys};
-use crate::config::Durability;
+use crate::config::{Durability, QueueConfig};
 
 /// A group holds at most this many batches: it bounds the time until its OKs.
 const GROUP_BATCHES: usize = 256;
@@ -47,6 +48,29 @@ pub(super) struct Committer {
 }
 
 impl Committer {
+    /// Goes on from what was recovered; a group holds at most `group` bytes of bodies.
+    pub(super) fn new(
+        engine: Arc<dyn Engine>,
+        shared: Arc<Shared>,
+        config: &QueueConfig,
+        recovered: Recovered,
+        group: u64,
+    ) -> Committer {
+        Committer {
+            engine,
+            shared,
+            durability: config.durability,
+            sync_interval: config.sync_interval,
+            books: recovered.books,
+            intervals: recovered.intervals,
+            dead: recovered.dead,
+            losses: Losses::default(),
+            unsynced: None,
+            group: usize::try_from(group).unwrap_or(usize::MAX),
+            progress: Progress::open(&config.directory),
+        }
+    }
+
     /// Writes until the inbox is closed and empty, or the store fails.
     pub(super) fn run(&mut self) {
         let shared = Arc::clone(&self.shared);
@@ -69,7 +93,7 @@ impl Committer {
     }
 
     /// Writes all groups, then goes a step further with the command that is under way.
-    fn work(&mut self, work: &mut Work) -> Result<(), StoreError> {
+    pub(super) fn work(&mut self, work: &mut Work) -> Result<(), StoreError> {
         self.write_all(&mut work.appends, &mut work.ends)?;
         if let Some(command) = work.commands.pop_front()
             && let Some(going_on) = self.carry_out(command)?
@@ -181,7 +205,7 @@ impl Committer {
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), StoreError> {
+    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
         self.unsynced = None;
         self.engine.sync()
     }

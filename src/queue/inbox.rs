@@ -104,6 +104,9 @@ pub(super) struct Work {
 pub(super) struct Inbox {
     waiting: Mutex<Waiting>,
     wake: Condvar,
+    /// For a committing thread that is none: something was handed in.
+    #[cfg(test)]
+    pub(super) bell: tokio::sync::Notify,
 }
 
 #[derive(Debug, Default)]
@@ -121,7 +124,12 @@ struct Waiting {
 
 impl Inbox {
     pub(super) fn new() -> Inbox {
-        Inbox { waiting: Mutex::default(), wake: Condvar::new() }
+        Inbox {
+            waiting: Mutex::default(),
+            wake: Condvar::new(),
+            #[cfg(test)]
+            bell: tokio::sync::Notify::new(),
+        }
     }
 
     /// Hands in a batch.
@@ -234,6 +242,8 @@ impl Inbox {
     fn wake_if_asleep(&self, mut waiting: MutexGuard<'_, Waiting>) {
         let asleep = std::mem::take(&mut waiting.asleep);
         drop(waiting);
+        #[cfg(test)]
+        self.bell.notify_one();
         if asleep {
             self.wake.notify_one();
         }

@@ -10,11 +10,9 @@ use std::thread::{self, JoinHandle};
 use super::commit::Committer;
 use super::error::StoreError;
 use super::keeper::Keeper;
-use super::losses::Losses;
 use super::memory::Budget;
 use super::reader::{self, Errand};
 use super::recover::Recovered;
-use super::salvage::progress::Progress;
 use super::shared::Shared;
 use super::store::Engine;
 use crate::config::QueueConfig;
@@ -39,19 +37,7 @@ impl Life {
     ) -> Result<Life, StoreError> {
         let (errands, errands_in) = mpsc::channel();
         shared.rebuild(&recovered, errands);
-        let committer = Committer {
-            engine: Arc::clone(&engine),
-            shared: Arc::clone(&shared),
-            durability: config.durability,
-            sync_interval: config.sync_interval,
-            books: recovered.books,
-            intervals: recovered.intervals,
-            dead: recovered.dead,
-            losses: Losses::default(),
-            unsynced: None,
-            group: usize::try_from(budget.group).unwrap_or(usize::MAX),
-            progress: Progress::open(&config.directory),
-        };
+        let committer = Committer::new(Arc::clone(&engine), Arc::clone(&shared), config, recovered, budget.group);
         let mut keeper = Keeper::new(Arc::clone(&engine), Arc::clone(&shared), store.to_owned(), config, budget);
         keeper.measure();
         let mut life = Life { shared: Arc::clone(&shared), committer, others: Vec::new() };

@@ -69,6 +69,8 @@ mod salvage;
 mod settle;
 mod shared;
 mod space;
+#[cfg(test)]
+pub(crate) mod stepping;
 mod store;
 mod trim;
 
@@ -87,7 +89,7 @@ pub use lease::{Lane, Lease, Pending, Settlement, Taker, Verdict};
 use self::careful::{Careful, Pass, Turn};
 use self::command::Command;
 use self::inbox::{Append, End};
-use self::lanes::{Grant, Held, Stored};
+use self::lanes::{Grant, Held, Pick, Stored};
 use self::lease::Ticket;
 use self::ledger::DropReason;
 use self::open::Opened;
@@ -177,14 +179,23 @@ impl Queue {
     /// Fresh batches come from memory at once; backlog is read off the runtime's threads, ahead of time where possible.
     /// Cancelling the future leases nothing.
     pub async fn lease(&self, signal: Signal, lane: Lane, taker: Taker) -> Option<Lease> {
+        self.lease_one(signal, lane, taker, Pick::Next).await
+    }
+
+    /// The same from the backlog, and of that the batch that was leased least often, where the order leaves a choice.
+    pub async fn lease_least_tried(&self, signal: Signal, taker: Taker) -> Option<Lease> {
+        self.lease_one(signal, Lane::Backlog, taker, Pick::LeastTried).await
+    }
+
+    async fn lease_one(&self, signal: Signal, lane: Lane, taker: Taker, pick: Pick) -> Option<Lease> {
         loop {
             let turn = Careful::turn(&self.shared, Instant::now());
             let pass = match turn {
-                Turn::Free => return self.lease_now(signal, lane, taker).await,
+                Turn::Free => return self.lease_now(signal, lane, taker, pick).await,
                 Turn::Others => return None,
                 Turn::Mine(pass) => pass,
             };
-            let lease = self.lease_now(signal, lane, taker).await?;
+            let lease = self.lease_now(signal, lane, taker, pick).await?;
             if let Some(lease) = self.carefully(lease, pass).await {
                 return Some(lease);
             }
@@ -209,7 +220,7 @@ impl Queue {
         Some(lease)
     }
 
-    async fn lease_now(&self, signal: Signal, lane: Lane, taker: Taker) -> Option<Lease> {
+    async fn lease_now(&self, signal: Signal, lane: Lane, taker: Taker, pick: Pick) -> Option<Lease> {
         match lane {
             _ if self.shared.out.is_full(signal) => None,
             Lane::Fresh if !self.shared.is_open() => None,
@@ -220,18 +231,18 @@ impl Queue {
                 drop(lanes);
                 Some(self.hand_out(signal, grant))
             }
-            Lane::Backlog => self.lease_backlog(signal, taker).await,
+            Lane::Backlog => self.lease_backlog(signal, taker, pick).await,
         }
     }
 
-    async fn lease_backlog(&self, signal: Signal, taker: Taker) -> Option<Lease> {
+    async fn lease_backlog(&self, signal: Signal, taker: Taker, pick: Pick) -> Option<Lease> {
         loop {
             let mut read = std::pin::pin!(self.shared.read[signal.index()].notified());
             read.as_mut().enable(); // before the look, so that no read ends unnoticed in between
             if !self.shared.is_open() {
                 return None;
             }
-            let step = self.shared.lanes(signal).lease_backlog(taker, Instant::now());
+            let step = self.shared.lanes(signal).lease_backlog(taker, pick, Instant::now());
             match step {
                 lanes::Step::Nothing => return None,
                 lanes::Step::Grant(grant, ahead) => {

@@ -142,6 +142,8 @@ impl Shared {
     pub(super) fn read_soon(&self, errand: Errand) {
         let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = reader.send(errand); // fails while no store is open
+        #[cfg(test)]
+        self.inbox.bell.notify_one();
     }
 
     /// Takes over what a store holds that was just opened, in place: handles stay valid, leases of before are late.

@@ -11,6 +11,7 @@ mod partition;
 mod refusals;
 mod requests;
 pub(super) mod scripted;
+mod simulation;
 mod sizes;
 mod stage;
 mod suspects;

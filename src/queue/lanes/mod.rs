@@ -23,7 +23,7 @@ use std::ops::{Bound, Range};
 
 use tokio::time::Instant;
 
-pub(super) use pick::Step;
+pub(super) use pick::{Pick, Step};
 pub(super) use ring::Stored;
 pub(super) use source::{Job, Origin, SLICE_BATCHES, Slice};
 

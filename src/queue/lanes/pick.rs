@@ -25,6 +25,15 @@ pub(in crate::queue) enum Step {
     Nothing,
 }
 
+/// Which of the backlog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::queue) enum Pick {
+    /// The one whose turn it is.
+    Next,
+    /// The one that was leased least often; with `order: fifo` there is no choice.
+    LeastTried,
+}
+
 enum Next {
     Returned(Key),
     Late,
@@ -54,8 +63,8 @@ impl Lanes {
     }
 
     /// Leases the next batch of the backlog, or says what is lacking for that.
-    pub(in crate::queue) fn lease_backlog(&mut self, taker: Taker, now: Instant) -> Step {
-        let Some(next) = self.next_backlog(taker, now) else {
+    pub(in crate::queue) fn lease_backlog(&mut self, taker: Taker, pick: Pick, now: Instant) -> Step {
+        let Some(next) = self.next_backlog(taker, pick, now) else {
             return Step::Nothing;
         };
         match next {
@@ -80,7 +89,7 @@ impl Lanes {
 
     /// What that taker could lease now.
     pub(in crate::queue) fn pending(&mut self, taker: Taker, now: Instant) -> Pending {
-        let backlog = self.next_backlog(taker, now).is_some();
+        let backlog = self.next_backlog(taker, Pick::Next, now).is_some();
         let waits = self.order == Order::Fifo && self.backlog_before_fresh(taker);
         let held_until = match self.order {
             Order::Fifo if backlog => None,
@@ -101,11 +110,12 @@ impl Lanes {
         }
     }
 
-    fn next_backlog(&mut self, taker: Taker, now: Instant) -> Option<Next> {
+    fn next_backlog(&mut self, taker: Taker, pick: Pick, now: Instant) -> Option<Next> {
         if self.order == Order::Fifo && self.waits(taker) {
             return None;
         }
         if self.order == Order::FreshFirst
+            && pick == Pick::Next
             && let Some(key) = self.returned.ready(taker, now)
         {
             return Some(Next::Returned(key));
@@ -113,7 +123,7 @@ impl Lanes {
         if self.order == Order::FreshFirst && self.ring.has_late() {
             return Some(Next::Late);
         }
-        // Those of `fresh_first` are all held.
+        // Those of `fresh_first` are all held, or come last.
         let returned = if self.order == Order::Fifo { self.returned.first_of(taker) } else { None };
         let scan = self.next_of(Origin::Scan).map(|key| (key, Origin::Scan));
         let owed = if taker == Taker::Primary { self.next_of(Origin::Owed) } else { None };
@@ -126,9 +136,10 @@ impl Lanes {
             (Some((key, not_before)), source) if source.is_none_or(|(ahead, _)| key < ahead) => {
                 not_before.is_none_or(|at| at <= now).then_some(Next::Returned(key))
             }
-            (_, Some((_, origin))) => self.can_read(origin, now).then_some(Next::Source(origin)),
+            (_, Some((_, origin))) if self.can_read(origin, now) => Some(Next::Source(origin)),
+            _ if self.order == Order::FreshFirst => self.returned.least_tried(taker, now).map(Next::Returned),
             (None, None) => self.ring.has_late().then_some(Next::Late),
-            (Some(_), None) => None,
+            _ => None,
         }
     }
 

@@ -61,6 +61,16 @@ impl Returned {
         kinds.iter_mut().filter_map(|kind| kind.ready(now)).min()
     }
 
+    /// Of those that may be leased now, the lowest of those that were leased least often.
+    pub(super) fn least_tried(&mut self, taker: Taker, now: Instant) -> Option<Key> {
+        let kinds = self.kinds[..kinds(taker)].iter_mut();
+        let ready = kinds.flat_map(|kind| {
+            kind.ready(now);
+            kind.ready.iter().map(|key| (kind.all.get(key).map(|back| back.held.attempts), *key))
+        });
+        ready.min().map(|(_, key)| key)
+    }
+
     /// The lowest, and until when it is held.
     pub(super) fn first_of(&self, taker: Taker) -> Option<(Key, Option<Instant>)> {
         let firsts = self.kinds[..kinds(taker)].iter().filter_map(|kind| kind.all.first_key_value());
