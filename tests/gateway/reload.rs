@@ -47,7 +47,7 @@ async fn every_kind_of_change_under_load() {
     version(1, &to(&one));
     symlink("..data/spillway.yaml", home.path().join("spillway.yaml")).unwrap();
     let gateway = home.start(&to(&one));
-    let load = Load::start(gateway.grpc, gateway.http, 20, Duration::from_millis(5));
+    let load = Load::start(gateway.grpc, gateway.http, 20, Duration::from_millis(25));
     until("the first hub gets data", SOON, || one.distinct() > 500).await;
 
     // A swap.

@@ -34,7 +34,7 @@ fn config(protocol: &str, endpoint: &str, more: &str) -> String {
 }
 
 fn start_load(gateway: &Gateway) -> Load {
-    Load::start(gateway.grpc, gateway.http, 20, Duration::from_millis(5))
+    Load::start(gateway.grpc, gateway.http, 20, Duration::from_millis(25))
 }
 
 /// Ends the load; nothing was refused at the doors, and these hubs together have everything.
