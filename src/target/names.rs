@@ -5,8 +5,8 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,6 +20,8 @@ pub(super) struct Names {
     port: u16,
     turn: AtomicUsize,
     seen: Mutex<Seen>,
+    /// It has moved, and nobody was told yet.
+    moved: AtomicBool,
 }
 
 struct Seen {
@@ -30,7 +32,7 @@ struct Seen {
 impl Names {
     pub(super) fn new(host: String, port: u16) -> Names {
         let seen = Seen { addresses: Vec::new(), looked: Instant::now() };
-        Names { host, port, turn: AtomicUsize::new(0), seen: Mutex::new(seen) }
+        Names { host, port, turn: AtomicUsize::new(0), seen: Mutex::new(seen), moved: AtomicBool::new(false) }
     }
 
     /// Host and port.
@@ -42,7 +44,9 @@ impl Names {
     /// connections reach several replicas.
     pub(super) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let mut addresses: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect();
-        self.note(&addresses);
+        if self.note(&addresses) {
+            self.moved.store(true, Relaxed);
+        }
         let family = addresses.iter().take_while(|a| a.is_ipv4() == addresses[0].is_ipv4()).count();
         if family > 1 {
             addresses[..family].rotate_left(self.turn.fetch_add(1, Relaxed) % family);
@@ -51,7 +55,10 @@ impl Names {
     }
 
     /// Looks the name up when that is due. `true` when it has moved to other addresses, `false` in all other cases.
-    pub(super) async fn moved(&self) -> bool {
+    pub(super) async fn moved(self: &Arc<Names>) -> bool {
+        if self.moved.swap(false, Relaxed) {
+            return true;
+        }
         {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
@@ -60,10 +67,19 @@ impl Names {
             }
             seen.looked = now;
         }
-        match tokio::net::lookup_host((self.host.as_str(), self.port)).await {
-            Ok(found) => self.note(&found.collect::<Vec<_>>()),
-            Err(_) => false, // a resolver's trouble is no reason to leave connections that work
-        }
+        // A task of its own, which ends with the lookup: the exchange that this runs beside may end sooner, and would take the
+        // lookup with it each time. Whoever comes next is told then.
+        let names = Arc::clone(self);
+        let looking = tokio::spawn(async move {
+            // A resolver's trouble is no reason to leave connections that work.
+            if let Ok(found) = tokio::net::lookup_host((names.host.as_str(), names.port)).await
+                && names.note(&found.collect::<Vec<_>>())
+            {
+                names.moved.store(true, Relaxed);
+            }
+        });
+        let _ = looking.await;
+        self.moved.swap(false, Relaxed)
     }
 
     /// Remembers what was found; `true` when it has nothing in common with what was known.

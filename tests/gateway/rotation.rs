@@ -21,8 +21,8 @@ use crate::support::hub::Hub;
 use crate::support::wait::{seconds, until};
 use crate::tls::{NAME, Papers};
 
-/// By when a change has to be in force.
-const SOON: Duration = seconds(60);
+/// By when a change has to be in force: a minute, and another for a machine that has other things to do.
+const SOON: Duration = seconds(120);
 
 /// A hub alone, with patience short enough for a test.
 fn config(protocol: &str, endpoint: &str, more: &str) -> String {
@@ -91,7 +91,7 @@ async fn a_certificates_authority() {
         let load = start_load(&gateway);
         until("the hub gets data", SOON, || hub.distinct() > 500).await;
         front.show(second.good.clone());
-        until("the new certificate is not trusted", SOON, || gateway.log().contains("TLS")).await;
+        until("the new certificate is not trusted", SOON, || gateway.get("/status").1.contains("TLS with")).await;
         let next = home.path().join("next.pem");
         second.write_authority(&next);
         replace(&authority, &fs::read_to_string(next).unwrap());
