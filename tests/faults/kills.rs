@@ -9,7 +9,7 @@ use rand::RngExt;
 
 use crate::inject::{self, Phase, Point, Scene, Tracer};
 use crate::support::client::Load;
-use crate::support::gateway::Home;
+use crate::support::gateway::{Gateway, Home};
 use crate::support::wait::{seconds, until};
 use crate::{DRAIN_EVERY, assert_kept, count};
 
@@ -44,7 +44,7 @@ async fn no_system_call_is_a_bad_moment_to_die() {
         if number % DRAIN_EVERY == 0 {
             let acknowledged = load.so_far();
             let what = format!("all that was acknowledged until {point} is at the hub");
-            until(&what, seconds(60), || hub.missing(&acknowledged).is_empty()).await;
+            until(&what, seconds(120), || hub.missing(&acknowledged).len() as u64 <= parked(&gateway)).await;
         }
         gateway.kill();
     }
@@ -52,9 +52,15 @@ async fn no_system_call_is_a_bad_moment_to_die() {
     assert!(killed[0] == wanted || killed[0] == drawn.len(), "too many points are not reached");
     let acknowledged = load.stop().await;
     let gateway = home.start(&config);
-    until("everything is settled", seconds(60), || gateway.books("queued") == 0).await;
+    until("everything is settled", seconds(120), || gateway.books("queued") == parked(&gateway)).await;
     assert_kept(&gateway, 0, "in the end");
-    assert_eq!(hub.missing(&acknowledged), []);
+    assert_eq!(hub.missing(&acknowledged).len() as u64, parked(&gateway));
+    assert!(parked(&gateway) <= 20, "{}", parked(&gateway));
+}
+
+/// Items of batches that were on their way at three such ends in a row: nobody can tell them from one that ends the process.
+fn parked(gateway: &Gateway) -> u64 {
+    gateway.metric("spillway_queue_parked_items", &[]) as u64
 }
 
 /// A life that ends at a point. Whether it came there: otherwise it is ended by the hand of the test.
