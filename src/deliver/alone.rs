@@ -3,6 +3,8 @@
 //! Taken, it is delivered like any other. It dies only by a verdict of the target (`witness`), or when it failed alone while
 //! everything in line was taken (`suspects`).
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::gate::Pass;
@@ -15,9 +17,12 @@ use crate::otlp::class::{self, Class};
 use crate::queue::{Lease, Settlement};
 use crate::target::Shipment;
 
+/// The next one is tried so long after one that was taken: they were parked for their target's sake, perhaps.
+const AFTER_SUCCESS: Duration = Duration::from_secs(1);
+
 /// Leases the parked batch that was left alone for longest, sends it, settles it.
 pub async fn alone(line: &Line, pass: Pass, position: usize) {
-    let _next = Next(line);
+    let mut next = Next { line, after: TRIED_EVERY };
     let Some(lease) = line.queue.lease_parked(line.signal, line.taker(position)).await else { return };
     let shipment = Shipment { batch: lease.batch.clone(), id: lease.id, replay: true };
     let answer = pass.gate().target.send(&shipment).await;
@@ -38,6 +43,7 @@ pub async fn alone(line: &Line, pass: Pass, position: usize) {
         (settlement, judge::rejected(&answer, case.items))
     };
     if class == Class::Ok {
+        next.after = AFTER_SUCCESS;
         let counts = &pass.gate().counts;
         counts.took(line.signal, lease.lane, lease.owed, lease.batch.items, rejected);
     }
@@ -68,13 +74,16 @@ fn case<'a>(line: &Line, pass: &'a Pass, position: usize, lease: &Lease) -> Case
 }
 
 /// However a try ends, the next one is due in a while; unless nothing is parked any more.
-struct Next<'a>(&'a Line);
+struct Next<'a> {
+    line: &'a Line,
+    after: Duration,
+}
 
 impl Drop for Next<'_> {
     fn drop(&mut self) {
-        let books = self.0.queue.snapshot().signals[self.0.signal.index()].books;
-        let at = (books.parked_batches > 0).then(|| Instant::now() + TRIED_EVERY);
-        let mut state = self.0.lock();
+        let books = self.line.queue.snapshot().signals[self.line.signal.index()].books;
+        let at = (books.parked_batches > 0).then(|| Instant::now() + self.after);
+        let mut state = self.line.lock();
         state.try_parked_at = state.try_parked_at.or(at);
     }
 }

@@ -17,7 +17,7 @@ use super::judge::{self, Case, Judgement, judge};
 use super::line::{Line, Next, Sortie};
 use super::line_state::State;
 use super::request::{Effect, Report};
-use super::suspects::{Suspicion, TRIED_EVERY};
+use super::suspects::{self, Suspicion, TRIED_EVERY};
 use super::timeline::now_ms;
 use crate::batch::{Batch, Key};
 use crate::config::Order;
@@ -161,12 +161,14 @@ fn judged(
     let mut judgement = judge(now, &case, answer, class, &mut state.witnesses[sortie.position]);
     if judgement.effect == Effect::Failure && judge::may_blame_batch(answer) {
         match state.suspects[sortie.position].failed(case.key, now, case.at_ms) {
-            Suspicion::Hold(hold) => {
-                if line.order == Order::FreshFirst {
-                    judgement.settlement = Settlement::Return { hold };
-                }
+            Suspicion::Hold(mut hold) => {
                 if !slot.trial && state.suspects[sortie.position].others_taken(case.key) {
                     judgement.effect = Effect::Suspect;
+                    // One that hangs takes a slot for as long: others get more of it.
+                    hold = hold.max((now.saturating_duration_since(case.sent) * suspects::HELD_FOR).min(TRIED_EVERY));
+                }
+                if line.order == Order::FreshFirst {
+                    judgement.settlement = Settlement::Return { hold };
                 }
             }
             Suspicion::Park(past) | Suspicion::Convict(past) => {

@@ -23,6 +23,9 @@ const TO_CONVICT: u32 = 3;
 const FIRST_HOLD: Duration = Duration::from_secs(1);
 const LONGEST_HOLD: Duration = Duration::from_secs(4);
 
+/// And, once others were taken, for so many times as long as it took to fail: a few that hang would take all the time in turn.
+pub const HELD_FOR: u32 = 3;
+
 /// That a target was well shows something for so long: it is probed as often, and a batch that hangs is tried again at once.
 const SHOWS_FOR: Duration = Duration::from_secs(15);
 

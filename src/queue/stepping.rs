@@ -116,6 +116,15 @@ impl Stepping {
 }
 
 impl Queue {
+    /// Whether its committing thread, which is told to hurry, has written everything that was handed in.
+    pub(crate) fn is_written(&self) -> bool {
+        let inbox = &self.shared.inbox;
+        if !inbox.is_empty() {
+            inbox.hurry();
+        }
+        inbox.is_idle()
+    }
+
     /// Ends it as kill -9 does.
     pub(crate) fn kill(&self) {
         self.shared.kill();

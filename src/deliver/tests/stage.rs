@@ -31,7 +31,7 @@ pub(super) const STEP: Duration = Duration::from_millis(20);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// Real time that anything may take before the test is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 pub(super) struct Setting {
     pub(super) chain: ChainConfig,
@@ -169,7 +169,7 @@ impl Stage {
             }
             let under_way: usize = self.snapshot().targets.iter().map(|target| target.inflight).sum();
             let inside: usize = self.targets.iter().map(|target| target.inside()).sum();
-            quiet = if under_way == inside { quiet + 1 } else { 0 };
+            quiet = if under_way == inside && self.queue.is_written() { quiet + 1 } else { 0 };
             std::thread::yield_now();
         }
     }

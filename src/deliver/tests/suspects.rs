@@ -8,6 +8,7 @@ use crate::batch::Signal;
 use crate::deliver::snapshot::BreakerState;
 use crate::otlp::answer::Answer;
 use crate::queue::ledger::DeadReason;
+use crate::target::Health;
 
 /// In each signal one batch that always times out, among others, at a hub that has a fallback.
 /// Guarantees that it stalls nobody: the others arrive within a minute, nothing fails over, the breaker stays closed; that it is
@@ -42,6 +43,23 @@ async fn a_batch_that_always_times_out_stalls_nobody() {
         let books = stage.books(signal);
         assert_eq!((books.delivered, books.dead[DeadReason::Suspect as usize]), (sent as u64 - 1, 1));
         stage.books_balance().await;
+    }
+}
+
+/// A hub comes back after an outage, and never answers the two oldest batches.
+/// Guarantees that they keep its breaker from closing for minutes at most, and all others arrive.
+#[tokio::test(start_paused = true)]
+async fn two_batches_that_always_hang_keep_no_breaker_open() {
+    for (signal, within) in [(Signal::Logs, 120 * SECOND), (Signal::Metrics, 900 * SECOND)] {
+        let mut stage = Setting::new(&["hub"]).raise();
+        let hub = stage.targets[0].clone();
+        hub.dies();
+        stage.append(signal, 20).await;
+        stage.step = STEP * 10;
+        stage.pass(20 * SECOND).await;
+        hub.answers(|number| if number <= 2 { Reply::Hang } else { Reply::Say(Answer::accepted()) });
+        hub.set_health(Health::Up);
+        stage.until(within, "the others", |_| hub.taken(signal).len() == 18).await;
     }
 }
 
