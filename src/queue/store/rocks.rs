@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB, DBAccess, DBCompressionType,
-    DBRawIteratorWithThreadMode, DBRecoveryMode, ErrorKind, FlushOptions, LogLevel, Options, ReadOptions, Snapshot,
-    WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB, DBAccess, DBCompactionStyle,
+    DBCompressionType, DBRawIteratorWithThreadMode, DBRecoveryMode, ErrorKind, FlushOptions, LogLevel, Options,
+    ReadOptions, Snapshot, UniversalCompactOptions, WriteBatch, WriteOptions,
 };
 
 use super::{Changes, Engine, Family, View, Visit};
@@ -18,6 +18,8 @@ use crate::queue::memory::Budget;
 const BLOB_FILE: u64 = 64 << 20;
 /// Files that hold keys alone stay small, so that a compaction touches little.
 const KEY_FILE: u64 = 8 << 20;
+/// So many tables of keys are joined into one.
+const JOINED: i32 = 8;
 /// As many memtables as make the whole of their share: one is filled while others are flushed.
 const MEMTABLES: u64 = 4;
 /// Logs that wait to be written over, at most: more than ever are in use, so that none is removed and those that are there follow
@@ -86,6 +88,9 @@ fn family_options(family: Family, budget: &Budget, cache: &Cache) -> Options {
     options.set_level_zero_file_num_compaction_trigger(2);
     // A file of many deletions is compacted soon: that is what frees blob files.
     options.add_compact_on_deletion_collector_factory(128, 64, 0.5);
+    if let Family::Records(_) | Family::Index = family {
+        join_tables(&mut options);
+    }
     match family {
         Family::Records(_) => with_blobs(&mut options),
         Family::Dead | Family::Parked => {
@@ -95,6 +100,17 @@ fn family_options(family: Family, budget: &Budget, cache: &Cache) -> Options {
         Family::Index | Family::Owed | Family::Meta => {}
     }
     options
+}
+
+/// Each flush adds a small table of keys, and those of a backlog do not overlap: by levels they would be moved down and never joined,
+/// and each change of the store's list of files goes over all of them.
+fn join_tables(options: &mut Options) {
+    options.set_compaction_style(DBCompactionStyle::Universal);
+    options.set_level_zero_file_num_compaction_trigger(JOINED);
+    let mut universal = UniversalCompactOptions::default();
+    universal.set_min_merge_width(JOINED);
+    universal.set_max_size_amplification_percent(400);
+    options.set_universal_compaction_options(&universal);
 }
 
 fn bytes(share: u64) -> usize {
