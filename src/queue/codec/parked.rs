@@ -47,18 +47,11 @@ impl Parked {
 mod tests {
     use super::*;
     use crate::queue::ledger::DeadReason;
+    use crate::queue::tests::support::verdict;
 
     #[test]
     fn an_entry_reads_as_it_was_written() {
-        let story = Verdict {
-            reason: DeadReason::Suspect,
-            target: "hub".to_owned(),
-            status: "HTTP 500".to_owned(),
-            message: String::new(),
-            attempts: 9,
-            first_ms: 1,
-            last_ms: 2,
-        };
+        let story = verdict(DeadReason::Suspect);
         let parked = Parked {
             twin: Twin { items: 3, weight: 4, received_at_ms: 5, crc: 6, aged_from_ms: 7 },
             owed: true,

@@ -16,7 +16,7 @@ mod removal;
 mod restart;
 mod space;
 mod split;
-mod support;
+pub(super) mod support;
 mod tools;
 mod trim;
 mod unsynced;

@@ -101,7 +101,7 @@ pub(super) async fn assert_books(queue: &Queue) {
 }
 
 /// What a target said of a batch.
-pub(super) fn verdict(reason: DeadReason) -> Verdict {
+pub(in crate::queue) fn verdict(reason: DeadReason) -> Verdict {
     Verdict {
         reason,
         target: "hub".to_owned(),
