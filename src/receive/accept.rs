@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use tokio::time::timeout_at;
 
-use super::admission::{Admission, Room};
+use super::admission::Room;
 use super::body::Limits;
 use super::inspect::{Form, Inspected, Inspector};
 use super::notice::Notices;
 use super::refusal::Refusal;
+use super::rules::Rules;
 use super::stats::{Entry, Stats, Transport};
 use crate::batch::{Batch, Encoding, Signal};
-use crate::config::ReceiverConfig;
 use crate::otlp::media::Media;
 use crate::queue::Queue;
 
@@ -23,10 +23,9 @@ use crate::queue::Queue;
 pub(super) struct Gate {
     pub(super) queue: Queue,
     pub(super) stats: Arc<Stats>,
-    admission: Admission,
+    pub(super) rules: Arc<Rules>,
     inspector: Inspector,
     notices: Notices,
-    kept: Box<[HeaderName]>,
     no_headers: Headers,
 }
 
@@ -84,7 +83,7 @@ async fn pass(gate: &Gate, call: Call<impl Source>, entry: &mut Entry<'_>) -> Re
     // admit: nothing is read that could not be taken
     let (media, encoding) = call.form?;
     gate.queue.admits(signal)?;
-    let mut room = gate.admission.room(&gate.stats, call.deadline);
+    let mut room = gate.rules.admission.room(&gate.stats, call.deadline);
 
     // read
     let (body, encoding) = call.source.read(encoding, limits, &mut room).await?;
@@ -112,26 +111,19 @@ async fn pass(gate: &Gate, call: Call<impl Source>, entry: &mut Entry<'_>) -> Re
 
 impl Gate {
     /// The doors' common part, for requests into `queue`.
-    pub(super) fn new(config: &ReceiverConfig, queue: Queue, stats: Arc<Stats>) -> Gate {
-        let kept = config.forward_headers.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-        Gate {
-            queue,
-            stats,
-            admission: Admission::new(usize::try_from(config.max_inflight).unwrap_or(usize::MAX)),
-            inspector: Inspector::new(),
-            notices: Notices::default(),
-            kept: kept.collect(),
-            no_headers: Arc::new([]),
-        }
+    pub(super) fn new(rules: Arc<Rules>, queue: Queue, stats: Arc<Stats>) -> Gate {
+        let (inspector, notices) = (Inspector::new(), Notices::default());
+        Gate { queue, stats, rules, inspector, notices, no_headers: Arc::new([]) }
     }
 
     /// The client's headers that stay with the batch. A value that is no text is left out.
     fn keep(&self, headers: &HeaderMap) -> Headers {
-        if self.kept.is_empty() {
+        let allowed = self.rules.now();
+        if allowed.kept.is_empty() {
             return Arc::clone(&self.no_headers);
         }
         let values = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        self.kept.iter().flat_map(|name| values(name).map(|value| (name.as_str().into(), value.into()))).collect()
+        allowed.kept.iter().flat_map(|name| values(name).map(|value| (name.as_str().into(), value.into()))).collect()
     }
 }
 

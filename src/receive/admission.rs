@@ -5,6 +5,7 @@
 //! sends little holds little. Who gets no share within [`PATIENCE`] is told to come back, well before its own deadline
 //! makes it send the same again.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -27,21 +28,41 @@ const SLAB: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Admission {
     free: Semaphore,
-    capacity: usize,
+    capacity: AtomicUsize,
+    /// Bytes that are held beyond a budget that became smaller: they are gone when they come back.
+    excess: AtomicUsize,
 }
 
 impl Admission {
     /// A budget of so many bytes, at least one slab.
     pub(super) fn new(bytes: usize) -> Admission {
-        let capacity = bytes.clamp(SLAB, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
-        Admission { free: Semaphore::new(capacity), capacity }
+        let capacity = clamped(bytes);
+        Admission { free: Semaphore::new(capacity), capacity: AtomicUsize::new(capacity), excess: AtomicUsize::new(0) }
+    }
+
+    /// Another budget from now on. What is held keeps its share; a smaller budget is reached as shares come back.
+    pub(super) fn resize(&self, bytes: usize) {
+        let capacity = clamped(bytes);
+        let before = self.capacity.swap(capacity, Relaxed);
+        let less = before.saturating_sub(capacity);
+        self.excess.fetch_add(less - self.free.forget_permits(less), Relaxed);
+        let more = capacity.saturating_sub(before);
+        self.free.add_permits(more - self.settle(more));
+    }
+
+    /// Takes so many bytes off the excess, or as many as it has.
+    fn settle(&self, bytes: usize) -> usize {
+        let settled = |excess: usize| Some(excess.saturating_sub(bytes));
+        let before = self.excess.fetch_update(Relaxed, Relaxed, settled).unwrap_or_default();
+        before.min(bytes)
     }
 
     /// A request that holds nothing yet. `deadline` is the client's own, if it named one.
     pub(super) fn room<'a>(&'a self, stats: &'a Stats, deadline: Option<Duration>) -> Room<'a> {
         // At most half of the client's time, so that the other half is there to hear that it should come back.
         let patience = deadline.map_or(PATIENCE, |deadline| PATIENCE.min(deadline / 2));
-        Room { admission: self, stats, share: None, size: 0, patience, waited: Duration::ZERO }
+        let capacity = self.capacity.load(Relaxed);
+        Room { admission: self, stats, capacity, share: None, size: 0, patience, waited: Duration::ZERO }
     }
 }
 
@@ -50,6 +71,8 @@ impl Admission {
 pub(super) struct Room<'a> {
     admission: &'a Admission,
     stats: &'a Stats,
+    /// The whole budget when it came.
+    capacity: usize,
     share: Option<(SemaphorePermit<'a>, Held<'a>)>,
     /// Bytes that may be held: the share, but for what exceeds the whole budget.
     size: usize,
@@ -70,7 +93,7 @@ impl<'a> Room<'a> {
         }
         let ahead = SLAB.max(2 * self.size);
         let size = arrived.max(expected.map_or(ahead, |expected| ahead.min(expected)));
-        let capacity = self.admission.capacity;
+        let capacity = self.capacity;
         let more = size.min(capacity) - self.size.min(capacity);
         if more > 0 {
             let permit = self.take(more as u32).await?;
@@ -112,7 +135,17 @@ impl<'a> Room<'a> {
 impl Drop for Room<'_> {
     fn drop(&mut self) {
         self.stats.waited(self.waited);
+        if let Some((mut share, _)) = self.share.take()
+            && let Some(gone) = share.split(self.admission.settle(share.num_permits()))
+        {
+            gone.forget();
+        }
     }
+}
+
+/// A budget that can be kept.
+fn clamped(bytes: usize) -> usize {
+    bytes.clamp(SLAB, Semaphore::MAX_PERMITS.min(u32::MAX as usize))
 }
 
 #[cfg(test)]
@@ -162,6 +195,31 @@ mod tests {
             assert_eq!(stats.snapshot().inflight_bytes, BUDGET as u64);
         }
         assert_eq!(stats.snapshot().inflight_bytes, 0);
+    }
+
+    /// The budget becomes smaller while all of it is held, larger again, and smaller.
+    /// Guarantees that no more is given out than it is by then, and in the end all of it.
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_that_changes_is_kept() {
+        let (admission, stats) = (Admission::new(BUDGET), Stats::new());
+        let mut rooms = Vec::new();
+        for _ in 0..4 {
+            let mut room = admission.room(&stats, None);
+            room.fit(SLAB, Some(SLAB)).await.unwrap();
+            rooms.push(room);
+        }
+        admission.resize(SLAB);
+        rooms.truncate(1);
+        assert!(admission.room(&stats, None).fit(1, Some(1)).await.is_err(), "one slab is held, and one there is");
+        admission.resize(3 * SLAB);
+        let mut two = admission.room(&stats, None);
+        two.fit(2 * SLAB, Some(2 * SLAB)).await.unwrap();
+        assert!(admission.room(&stats, None).fit(1, Some(1)).await.is_err());
+        admission.resize(SLAB);
+        admission.resize(2 * SLAB);
+        drop(two);
+        drop(rooms);
+        assert_eq!(admission.free.available_permits(), 2 * SLAB);
     }
 
     /// Clients that announce the whole budget each and send one byte.

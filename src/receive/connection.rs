@@ -69,7 +69,7 @@ pub(super) struct Manners {
 }
 
 /// The protocols of a door, with every limit set.
-pub(super) fn protocols(manners: &Manners) -> Builder<TokioExecutor> {
+fn protocols(manners: &Manners) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http2()
@@ -91,13 +91,8 @@ pub(super) fn protocols(manners: &Manners) -> Builder<TokioExecutor> {
 }
 
 /// Serves one connection to its end. Whatever goes wrong with it ends here.
-pub(super) async fn serve<T, S, B>(
-    protocols: &Builder<TokioExecutor>,
-    manners: Manners,
-    stream: T,
-    service: S,
-    stop: watch::Receiver<bool>,
-) where
+pub(super) async fn serve<T, S, B>(manners: Manners, stream: T, service: S, stop: watch::Receiver<bool>)
+where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -105,7 +100,7 @@ pub(super) async fn serve<T, S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let io = TokioIo::new(Wire::new(stream, manners.head_timeout));
-    drive(protocols.serve_connection(io, service), manners.max_age, stop).await;
+    drive(protocols(&manners).serve_connection(io, service), manners.max_age, stop).await;
 }
 
 async fn drive<C>(connection: C, max_age: Option<Duration>, mut stop: watch::Receiver<bool>)

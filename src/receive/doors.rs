@@ -9,24 +9,21 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::accept::Gate;
-use super::body::Limits;
-use super::connection::{self, Manners};
+use super::connection;
 use super::notice::Throttle;
-use super::stats::Stats;
+use super::rules::Rules;
+use super::stats::{Stats, Transport};
 use super::{grpc, http};
-use crate::config::{GrpcConfig, HttpConfig, ReceiverConfig};
+use crate::config::ReceiverConfig;
 use crate::queue::Queue;
 
 /// Connections that the kernel holds until they are accepted: those of a whole cluster that come back at once.
 const BACKLOG: u32 = 1024;
-
-/// How long the body of a gRPC request may take. The HTTP door has a key for it, with this default.
-const GRPC_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A rest after an accept that failed, usually for want of file descriptors.
 const REST: Duration = Duration::from_millis(100);
@@ -34,7 +31,7 @@ const REST: Duration = Duration::from_millis(100);
 /// The doors, bound and not yet serving.
 #[derive(Debug)]
 pub struct Doors {
-    config: ReceiverConfig,
+    rules: Arc<Rules>,
     grpc: Option<TcpListener>,
     http: Option<TcpListener>,
 }
@@ -84,7 +81,7 @@ impl Doors {
             Some(http) => Some(listen("http", &http.endpoint).await?),
             None => None,
         };
-        Ok(Doors { config: config.clone(), grpc, http })
+        Ok(Doors { rules: Arc::new(Rules::new(config)), grpc, http })
     }
 
     /// Where OTLP/gRPC is spoken; `None` without that door.
@@ -97,79 +94,67 @@ impl Doors {
         self.http.as_ref()?.local_addr().ok()
     }
 
+    /// What the doors allow, to be changed while they serve.
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules)
+    }
+
     /// Serves until `stop` holds true or its sender is gone; then accepts nothing more, lets requests in progress end, and
     /// returns when the last connection has. How long that may take is the caller's to limit: dropping the future ends
     /// every connection at once.
     pub async fn serve(self, queue: Queue, stats: Arc<Stats>, stop: watch::Receiver<bool>) {
-        let gate = Arc::new(Gate::new(&self.config, queue, stats));
-        let seats = Arc::new(Semaphore::new(self.config.max_connections.min(Semaphore::MAX_PERMITS)));
+        let gate = Arc::new(Gate::new(self.rules, queue, stats));
         let grpc = async {
-            if let (Some(listener), Some(config)) = (self.grpc, &self.config.grpc) {
-                serve_grpc(&gate, config, Entrance::new(listener, &seats, &gate, &stop)).await;
+            if let Some(listener) = self.grpc {
+                serve_grpc(&gate, Entrance::new(listener, &gate, &stop)).await;
             }
         };
         let http = async {
-            if let (Some(listener), Some(config)) = (self.http, &self.config.http) {
-                serve_http(&gate, config, Entrance::new(listener, &seats, &gate, &stop)).await;
+            if let Some(listener) = self.http {
+                serve_http(&gate, Entrance::new(listener, &gate, &stop)).await;
             }
         };
         tokio::join!(grpc, http);
     }
 }
 
-async fn serve_grpc(gate: &Arc<Gate>, config: &GrpcConfig, entrance: Entrance) {
-    let limits = Limits { size: size(config.max_request), time: GRPC_READ_TIMEOUT };
-    let manners = Manners {
-        max_age: Some(config.max_connection_age).filter(|age| !age.is_zero()),
-        keepalive: Some(config.keepalive).filter(|interval| !interval.is_zero()),
-        head_timeout: GRPC_READ_TIMEOUT,
-    };
-    let protocols = Arc::new(connection::protocols(&manners));
+async fn serve_grpc(gate: &Arc<Gate>, entrance: Entrance) {
     let gate = Arc::clone(gate);
     entrance
         .admit(move |stream, stop| {
-            let (gate, protocols) = (Arc::clone(&gate), Arc::clone(&protocols));
+            let manners = gate.rules.now().manners(Transport::Grpc);
+            let gate = Arc::clone(&gate);
             let service = service_fn(move |request| {
                 let gate = Arc::clone(&gate);
-                async move { Ok::<_, Infallible>(grpc::answer(&gate, limits, request).await) }
+                async move { Ok::<_, Infallible>(grpc::answer(&gate, request).await) }
             });
-            async move { connection::serve(&protocols, manners, stream, service, stop).await }
+            connection::serve(manners, stream, service, stop)
         })
         .await;
 }
 
-async fn serve_http(gate: &Arc<Gate>, config: &HttpConfig, entrance: Entrance) {
-    let limits = Limits { size: size(config.max_request), time: config.read_timeout };
-    // Age and pings have keys at the gRPC door only; here connections end when they are idle for `read_timeout`.
-    let manners =
-        Manners { max_age: None, keepalive: Some(GrpcConfig::default().keepalive), head_timeout: config.read_timeout };
-    let protocols = Arc::new(connection::protocols(&manners));
-    let service = TowerToHyperService::new(http::router(Arc::clone(gate), limits));
+async fn serve_http(gate: &Arc<Gate>, entrance: Entrance) {
+    let service = TowerToHyperService::new(http::router(Arc::clone(gate)));
+    let gate = Arc::clone(gate);
     entrance
         .admit(move |stream, stop| {
-            let (protocols, service) = (Arc::clone(&protocols), service.clone());
-            async move { connection::serve(&protocols, manners, stream, service, stop).await }
+            connection::serve(gate.rules.now().manners(Transport::Http), stream, service.clone(), stop)
         })
         .await;
-}
-
-/// What a batch can tell of its length.
-fn size(bytes: u64) -> usize {
-    usize::try_from(bytes.min(u32::MAX.into())).unwrap_or(usize::MAX)
 }
 
 /// One listening socket and what concerns its connections alike.
 struct Entrance {
     listener: TcpListener,
-    seats: Arc<Semaphore>,
+    rules: Arc<Rules>,
     stats: Arc<Stats>,
     stop: watch::Receiver<bool>,
 }
 
 impl Entrance {
-    fn new(listener: TcpListener, seats: &Arc<Semaphore>, gate: &Gate, stop: &watch::Receiver<bool>) -> Entrance {
-        let (seats, stats) = (Arc::clone(seats), Arc::clone(&gate.stats));
-        Entrance { listener, seats, stats, stop: stop.clone() }
+    fn new(listener: TcpListener, gate: &Gate, stop: &watch::Receiver<bool>) -> Entrance {
+        let (rules, stats) = (Arc::clone(&gate.rules), Arc::clone(&gate.stats));
+        Entrance { listener, rules, stats, stop: stop.clone() }
     }
 
     /// Accepts connections and serves each in a task of its own until the stop; then waits for those tasks.
@@ -177,7 +162,7 @@ impl Entrance {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Entrance { listener, seats, stats, mut stop } = self;
+        let Entrance { listener, rules, stats, mut stop } = self;
         let mut open = JoinSet::new();
         let (refused, failed) = (Throttle::default(), Throttle::default());
         loop {
@@ -187,19 +172,18 @@ impl Entrance {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => match Arc::clone(&seats).try_acquire_owned() {
-                    Ok(seat) => {
+                Ok((stream, peer)) => match stats.connect(rules.now().connections) {
+                    Some(connected) => {
                         // Answers are single small writes that somebody waits for.
                         let _ = stream.set_nodelay(true);
-                        let (connection, stats) = (serve(stream, stop.clone()), Arc::clone(&stats));
+                        let connection = serve(stream, stop.clone());
                         open.spawn(async move {
-                            let _open = stats.connect();
                             connection.await;
-                            drop(seat);
+                            drop(connected);
                         });
                     }
                     // At once, rather than after its deadline, the client learns that it has to go elsewhere or come back.
-                    Err(_) => {
+                    None => {
                         tracing::debug!(%peer, "connection refused");
                         if let Some(count) = refused.count() {
                             tracing::warn!(count, "connections refused: receivers.otlp.max_connections are open");

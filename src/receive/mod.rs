@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`accept`](mod@accept) | the straight line of a request, the same for both transports |
 //! | [`admission`] | the byte budget of all clients together, and how long one waits for a share of it |
+//! | [`rules`] | what the doors allow, which may change while they serve |
 //! | [`body`] | chunks from the wire put together, within limit, budget and time |
 //! | [`inspect`](mod@inspect) | one inflate and one skim over a body; JSON made protobuf |
 //! | [`refusal`] | every way to say no, and how it reads on the wire |
@@ -24,9 +25,11 @@ mod http;
 mod inspect;
 mod notice;
 mod refusal;
+mod rules;
 pub mod snapshot;
 mod stats;
 mod wire;
 
 pub use doors::{BindError, Doors};
+pub use rules::Rules;
 pub use stats::Stats;

@@ -1,5 +1,6 @@
 //! Counting at the doors. What the counts are called elsewhere is not known here.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -121,11 +122,11 @@ impl Stats {
         held
     }
 
-    /// A connection is open until the guard goes.
-    pub(super) fn connect(&self) -> Held<'_> {
-        let held = Held { gauge: &self.connections, amount: 1 };
-        held.gauge.fetch_add(1, Relaxed);
-        held
+    /// A connection is open until the guard goes; `None` where `most` are.
+    pub(super) fn connect(self: &Arc<Self>, most: u64) -> Option<Connected> {
+        let open = self.connections.fetch_add(1, Relaxed);
+        let connected = Connected(Arc::clone(self));
+        (open < most).then_some(connected)
     }
 
     /// One request waited that long for room.
@@ -152,6 +153,16 @@ impl Held<'_> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.gauge.fetch_sub(self.amount, Relaxed);
+    }
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub(super) struct Connected(Arc<Stats>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
     }
 }
 
@@ -268,11 +279,12 @@ mod tests {
     }
 
     /// Guards of two connections and of some bytes.
-    /// Guarantees that a gauge shows what is held now.
+    /// Guarantees that a gauge shows what is held now, and that there are no more connections than may be.
     #[test]
     fn gauges_follow_their_guards() {
-        let stats = Stats::new();
-        let (one, two, bytes) = (stats.connect(), stats.connect(), stats.hold(512));
+        let stats = Arc::new(Stats::new());
+        let (one, two, bytes) = (stats.connect(2).unwrap(), stats.connect(2).unwrap(), stats.hold(512));
+        assert!(stats.connect(2).is_none());
         drop(one);
         let seen = stats.snapshot();
         assert_eq!((seen.connections, seen.inflight_bytes), (1, 512));

@@ -15,7 +15,6 @@ use hyper::body::Incoming;
 use self::frame::Message;
 use self::reply::Reply;
 use super::accept::{Call, Gate, accept};
-use super::body::Limits;
 use super::refusal::Refusal;
 use super::stats::Transport;
 use crate::batch::{Encoding, Signal};
@@ -26,7 +25,7 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Answers one request of the gRPC door.
-pub(super) async fn answer(gate: &Gate, limits: Limits, request: Request<Incoming>) -> Response<Reply> {
+pub(super) async fn answer(gate: &Gate, request: Request<Incoming>) -> Response<Reply> {
     let (head, body) = request.into_parts();
     let content_type = head.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
     if head.method != Method::POST || !content_type.starts_with(b"application/grpc") {
@@ -38,7 +37,7 @@ pub(super) async fn answer(gate: &Gate, limits: Limits, request: Request<Incomin
             transport: Transport::Grpc,
             signal,
             form: encoding(&head.headers).map(|encoding| (Media::Protobuf, encoding)),
-            limits,
+            limits: gate.rules.now().limits(Transport::Grpc),
             deadline: head.headers.get(GRPC_TIMEOUT).and_then(|value| timeout(value.to_str().ok()?)),
             headers: head.headers,
             source: Message::new(body),

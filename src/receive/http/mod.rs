@@ -26,11 +26,10 @@ use crate::batch::{Encoding, Signal};
 use crate::otlp::media::Media;
 
 /// The routes of the HTTP door.
-pub(super) fn router(gate: Arc<Gate>, limits: Limits) -> Router {
+pub(super) fn router(gate: Arc<Gate>) -> Router {
     let route = |router: Router<Arc<Gate>>, signal: Signal| {
-        let export = move |State(gate): State<Arc<Gate>>, request: Request| async move {
-            export(&gate, signal, limits, request).await
-        };
+        let export =
+            move |State(gate): State<Arc<Gate>>, request: Request| async move { export(&gate, signal, request).await };
         router.route(signal.http_path(), post(export))
     };
     Signal::ALL
@@ -43,14 +42,14 @@ pub(super) fn router(gate: Arc<Gate>, limits: Limits) -> Router {
         .with_state(gate)
 }
 
-async fn export(gate: &Gate, signal: Signal, limits: Limits, request: Request) -> Response {
+async fn export(gate: &Gate, signal: Signal, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let media = media_or_json(&head.headers);
     let call = Call {
         transport: Transport::Http,
         signal,
         form: form(&head.headers),
-        limits,
+        limits: gate.rules.now().limits(Transport::Http),
         deadline: None,
         headers: head.headers,
         source: Plain(body),
