@@ -89,7 +89,7 @@ pub use lease::{Lane, Lease, Pending, Settlement, Taker, Verdict};
 use self::careful::{Careful, Pass, Turn};
 use self::command::Command;
 use self::inbox::{Append, End};
-use self::lanes::{Grant, Held, Pick, Stored};
+use self::lanes::{Grant, Held, Lanes, Pick, Stored};
 use self::lease::Ticket;
 use self::ledger::DropReason;
 use self::open::Opened;
@@ -225,14 +225,20 @@ impl Queue {
             _ if self.shared.out.is_full(signal) => None,
             Lane::Fresh if !self.shared.is_open() => None,
             Lane::Fresh => {
-                let mut lanes = self.shared.lanes(signal);
-                let grant = lanes.lease_fresh(taker)?;
-                self.shared.ring_bytes.fetch_sub(grant.held.weight, Relaxed); // while the ring cannot be emptied
-                drop(lanes);
+                let grant = self.take(signal, |lanes| lanes.lease_fresh(taker))?;
                 Some(self.hand_out(signal, grant))
             }
             Lane::Backlog => self.lease_backlog(signal, taker, pick).await,
         }
+    }
+
+    /// Takes something from a signal's lanes. What that takes out of memory does not count there any more.
+    fn take<T>(&self, signal: Signal, take: impl FnOnce(&mut Lanes) -> T) -> T {
+        let mut lanes = self.shared.lanes(signal);
+        let before = lanes.fresh().2;
+        let taken = take(&mut lanes);
+        self.shared.ring_bytes.fetch_sub(before - lanes.fresh().2, Relaxed); // while nobody else empties the ring
+        taken
     }
 
     async fn lease_backlog(&self, signal: Signal, taker: Taker, pick: Pick) -> Option<Lease> {
@@ -242,7 +248,7 @@ impl Queue {
             if !self.shared.is_open() {
                 return None;
             }
-            let step = self.shared.lanes(signal).lease_backlog(taker, pick, Instant::now());
+            let step = self.take(signal, |lanes| lanes.lease_backlog(taker, pick, Instant::now()));
             match step {
                 lanes::Step::Nothing => return None,
                 lanes::Step::Grant(grant, ahead) => {

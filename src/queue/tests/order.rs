@@ -1,5 +1,6 @@
 //! Who is next: lanes, holds, FIFO, the ring's overflow.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::support::*;
@@ -36,6 +37,20 @@ async fn fresh_and_backlog_are_two_lanes() {
     assert_eq!(drain(&queue, Signal::Logs, Lane::Backlog).await, ["1", "4", "2", "3"], "returned ones come first");
     settled(&queue).await;
     assert_books(&queue).await;
+}
+
+/// Scenario: batches are leased from memory, some of them fresh, some too old to be. Guarantee: none of them counts as memory that
+/// is taken any more, or what came in later would lie on disk alone.
+#[tokio::test]
+async fn what_leaves_memory_makes_room_there() {
+    let (queue, _directory) = queue();
+    append(&queue, Signal::Logs, &["1", "2"]).await;
+    queue.age(Signal::Logs, tokio::time::Instant::now() + Duration::from_secs(1));
+    append(&queue, Signal::Logs, &["3"]).await;
+    assert_eq!(queue.shared.ring_bytes.load(Relaxed), 3);
+    assert_eq!(drain(&queue, Signal::Logs, Lane::Fresh).await, ["3"]);
+    assert_eq!(drain(&queue, Signal::Logs, Lane::Backlog).await, ["1", "2"]);
+    assert_eq!(queue.shared.ring_bytes.load(Relaxed), 0);
 }
 
 /// A backlog on disk, then "4", too old to be fresh, then "5" and "6".
