@@ -215,6 +215,14 @@ pub struct BatchId {
     pub key: Key,
 }
 
+impl BatchId {
+    /// Whether `next` is the request that came right after this one, both as they came.
+    pub fn precedes(&self, next: &BatchId) -> bool {
+        let key = Key::new(self.key.seq + 1);
+        self.key.part == 0 && *next == BatchId { key, ..*self }
+    }
+}
+
 impl fmt::Display for BatchId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}-{}-{}-{}", self.store, self.epoch, self.signal, self.key)

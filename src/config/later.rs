@@ -13,7 +13,6 @@ const LATER: &[(&str, &str)] = &[
     ("cluster.environment", "resources are not stamped yet"),
     ("cluster.attributes", "resources are not stamped yet"),
     ("cluster.action", "resources are not stamped yet"),
-    ("targets.*.merge", "requests are sent one by one until then"),
     ("telemetry.heartbeat", "no heartbeat is sent until then"),
     ("telemetry.traces", "spillway makes no spans of its own until then"),
 ];

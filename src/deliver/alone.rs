@@ -24,7 +24,7 @@ const AFTER_SUCCESS: Duration = Duration::from_secs(1);
 pub async fn alone(line: &Line, pass: Pass, position: usize) {
     let mut next = Next { line, after: TRIED_EVERY };
     let Some(lease) = line.queue.lease_parked(line.signal, line.taker(position)).await else { return };
-    let shipment = Shipment { batch: lease.batch.clone(), id: lease.id, replay: true };
+    let shipment = Shipment { batch: lease.batch.clone(), id: lease.id, along: Vec::new(), replay: true };
     let answer = pass.gate().target.send(&shipment).await;
     let class = judge::reclassify(&pass.gate().config, &answer, pass.classify(&answer));
     let (settlement, rejected) = {
@@ -48,7 +48,7 @@ pub async fn alone(line: &Line, pass: Pass, position: usize) {
         counts.took(line.signal, lease.lane, lease.owed, lease.batch.items, rejected);
     }
     if !matches!(settlement, Settlement::Return { .. }) {
-        line.settled_bytes.add(lease.batch.weight() as u64);
+        line.settled_bytes.add(lease.weight() as u64);
         line.lock().forget(lease.id.key);
     }
     pass.report(class, &answer, Report { effect: Effect::Nothing, delay: class::floor(&answer) });

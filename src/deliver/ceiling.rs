@@ -53,6 +53,12 @@ impl Ceiling {
         Some(learned.limit)
     }
 
+    /// How large a request of several batches may be.
+    pub fn limit(&self, now: Instant) -> usize {
+        let learned = self.learned.as_ref().filter(|learned| now < learned.refused_at + EXPIRES);
+        learned.map_or(usize::MAX, |learned| learned.limit)
+    }
+
     /// A request of `len` bytes was refused for its size: into parts of how many bytes it should be cut.
     pub fn refused(&mut self, now: Instant, len: usize) -> usize {
         let half = (len / 2).max(FLOOR);

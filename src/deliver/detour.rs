@@ -47,6 +47,11 @@ impl Detour {
         self.aside.iter().any(|lease| lease.owed)
     }
 
+    /// Whether nobody waits, and nobody passes.
+    pub fn is_straight(&self) -> bool {
+        self.turn == Turn::Queue
+    }
+
     /// Whether one more may be kept aside.
     pub fn has_room(&self) -> bool {
         self.aside.len() < MOST

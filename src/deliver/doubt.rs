@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::batch::Key;
 
 /// Batches that are remembered; beyond it the oldest is forgotten and its repeat goes uncounted.
-const REMEMBERED: usize = 4096;
+const REMEMBERED: usize = 16_384;
 
 /// Requests to one target whose answers never came.
 #[derive(Debug, Default)]
@@ -49,9 +49,9 @@ mod tests {
     #[test]
     fn the_youngest_are_remembered() {
         let mut doubt = InDoubt::default();
-        (1..=5000).for_each(|seq| doubt.add(Key::new(seq)));
-        doubt.forget(Key::new(4999));
-        assert!(doubt.holds(Key::new(5000)) && !doubt.holds(Key::new(4999)) && !doubt.holds(Key::new(1)));
+        (1..=20_000).for_each(|seq| doubt.add(Key::new(seq)));
+        doubt.forget(Key::new(19_999));
+        assert!(doubt.holds(Key::new(20_000)) && !doubt.holds(Key::new(19_999)) && !doubt.holds(Key::new(1)));
         assert!(doubt.order.len() <= REMEMBERED);
     }
 }

@@ -1,23 +1,28 @@
-//! Cuts a batch into batches, off the runtime's threads and one at a time: so memory has room for one large request and its parts.
+//! Cuts a batch into batches, and joins batches into one, off the runtime's threads and one at a time: so memory has room for one
+//! large request and its parts.
 //!
 //! What is inside a request is the business of `otlp`, where the parts go that of the queue.
 
-use tokio::sync::Semaphore;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
 
 use crate::batch::{Batch, Encoding};
 use crate::otlp::inflate::{Deflater, Inflater};
+use crate::otlp::merge::merge;
 use crate::otlp::split::{Part, split};
 
 /// See the module. One for all lines.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Knife {
-    turn: Semaphore,
+    turn: Arc<Mutex<Tools>>,
 }
 
-impl Default for Knife {
-    fn default() -> Knife {
-        Knife { turn: Semaphore::new(1) }
-    }
+/// Their buffers are kept between uses.
+#[derive(Debug, Default)]
+struct Tools {
+    inflater: Inflater,
+    deflater: Deflater,
 }
 
 impl Knife {
@@ -27,15 +32,40 @@ impl Knife {
         if batch.items < 2 || most < 2 {
             return None;
         }
-        let _turn = self.turn.acquire().await.ok()?;
+        let mut tools = self.turn.clone().lock_owned().await;
         let batch = batch.clone();
-        tokio::task::spawn_blocking(move || cut(&batch, limit, most)).await.ok()?
+        tokio::task::spawn_blocking(move || cut(&batch, limit, most, &mut tools)).await.ok()?
+    }
+
+    /// One batch with the items of all, in their order: plain if all of them are, and gzip otherwise. The rest is as of the first.
+    /// `None` when a body cannot be read.
+    pub async fn join(&self, batches: Vec<Batch>) -> Option<Batch> {
+        if batches.iter().all(|batch| batch.encoding == Encoding::Identity) {
+            return join(&batches, &mut Tools::default()); // nothing but copying
+        }
+        let mut tools = self.turn.clone().lock_owned().await;
+        tokio::task::spawn_blocking(move || join(&batches, &mut tools)).await.ok()?
     }
 }
 
-fn cut(batch: &Batch, limit: usize, most: usize) -> Option<Vec<Batch>> {
+fn join(batches: &[Batch], Tools { inflater, deflater }: &mut Tools) -> Option<Batch> {
+    let len = batches.iter().map(|batch| batch.inflated_len as usize).sum();
+    let mut plain = Vec::with_capacity(len);
+    for batch in batches {
+        let body = inflater.inflate(batch.encoding, &batch.body, batch.inflated_len as usize).ok()?;
+        merge(&mut plain, body.bytes);
+    }
+    let items = batches.iter().map(|batch| batch.items).sum();
+    let inflated_len = u32::try_from(plain.len()).ok()?;
+    let (encoding, body) = match batches.iter().all(|batch| batch.encoding == Encoding::Identity) {
+        true => (Encoding::Identity, plain),
+        false => (Encoding::Gzip, deflater.gzip(&plain)),
+    };
+    Some(Batch { encoding, items, inflated_len, body: body.into(), ..batches.first()?.clone() })
+}
+
+fn cut(batch: &Batch, limit: usize, most: usize, Tools { inflater, deflater }: &mut Tools) -> Option<Vec<Batch>> {
     let len = batch.inflated_len as usize;
-    let mut inflater = Inflater::new();
     let plain = inflater.inflate(batch.encoding, &batch.body, len).ok()?.bytes;
     let mut limit = limit.max(len / most); // fewer parts than there may be, in most cases at once
     let mut parts = split(batch.signal, plain, limit)?;
@@ -46,8 +76,7 @@ fn cut(batch: &Batch, limit: usize, most: usize) -> Option<Vec<Batch>> {
     if parts.len() < 2 {
         return None;
     }
-    let mut deflater = Deflater::new();
-    parts.into_iter().map(|part| of(batch, part, &mut deflater)).collect()
+    parts.into_iter().map(|part| of(batch, part, deflater)).collect()
 }
 
 fn of(whole: &Batch, part: Part, deflater: &mut Deflater) -> Option<Batch> {

@@ -58,6 +58,8 @@ pub struct Line {
     pub settled_bytes: Arc<Counter>,
     /// Batches that were cut into parts.
     pub splits: Arc<Counter>,
+    /// Batches that were taken in one request with others.
+    pub merged: Arc<Counter>,
     failover_after: Duration,
     min_stay: Duration,
     fresh_share: f64,
@@ -132,6 +134,7 @@ impl Line {
             duplicate_sends: Arc::default(),
             settled_bytes: Arc::default(),
             splits: Arc::default(),
+            merged: Arc::default(),
             failover_after: config.failover_after,
             min_stay: config.min_stay,
             fresh_share: replay.fresh_share,
@@ -317,13 +320,12 @@ impl Line {
         self.timeline.note(format!("{}: traffic goes from {from} to {to}, {}", self.signal, moved.reason.as_str()));
     }
 
-    /// A batch was leased for the target at that position.
-    pub fn leased(&self, position: usize, charge: Charge, lease: &Lease) {
+    /// A request with these batches goes to the target at that position.
+    pub fn leased(&self, position: usize, charge: Charge, leases: &[Lease]) {
         let mut state = self.lock();
-        state.lanes.correct(charge, lease.batch.weight());
-        if state.in_doubt[position].holds(lease.id.key) {
-            self.duplicate_sends.add(1);
-        }
+        state.lanes.correct(charge, leases.iter().map(Lease::weight).sum());
+        let again = leases.iter().filter(|lease| state.in_doubt[position].holds(lease.id.key)).count();
+        self.duplicate_sends.add(again as u64);
     }
 
     /// A parked batch that may be tried: where.
@@ -352,15 +354,13 @@ impl Line {
         }
     }
 
-    /// A batch is no longer on its way, however that ended; `in_doubt` names it if the target may have it all the same.
-    pub fn back(&self, position: usize, trial: bool, owed_only: bool, in_doubt: Option<Key>) {
+    /// A request is no longer on its way, however that ended; `in_doubt` names its batches if the target may have them all the same.
+    pub fn back(&self, position: usize, trial: bool, owed_only: bool, in_doubt: &[Key]) {
         let mut state = self.lock();
         state.detours[position].ended();
         state.trying[position] &= !trial;
         state.ordinary -= usize::from(!owed_only);
-        if let Some(key) = in_doubt {
-            state.in_doubt[position].add(key);
-        }
+        in_doubt.iter().for_each(|key| state.in_doubt[position].add(*key));
     }
 
     /// Whether nothing of the signal could be leased for the target at that position now.
@@ -394,6 +394,7 @@ impl Line {
             replay_bytes_per_second: bytes,
             replay_items_per_second: items,
             split_batches: self.splits.get(),
+            merged_batches: self.merged.get(),
         }
     }
 }

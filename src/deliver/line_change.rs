@@ -12,6 +12,7 @@ impl Line {
         self.duplicate_sends = old.duplicate_sends.clone();
         self.settled_bytes = old.settled_bytes.clone();
         self.splits = old.splits.clone();
+        self.merged = old.merged.clone();
         self.started_at = old.started_at;
     }
 

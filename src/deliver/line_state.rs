@@ -108,7 +108,7 @@ impl State {
             self.stale = true;
         }
         if lease.lane == Lane::Backlog {
-            self.drained.count(now, lease.batch.weight(), lease.batch.items);
+            self.drained.count(now, lease.weight(), lease.batch.items);
         }
     }
 

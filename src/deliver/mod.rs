@@ -5,10 +5,10 @@
 //! | file | what lives there |
 //! |---|---|
 //! | [`step`] | one batch from lease to settlement, and the loop of a signal |
-//! | [`alone`] | one parked batch, now and then |
+//! | [`alone`], [`together`] | one parked batch, now and then; several small ones at once |
 //! | [`line`], [`line_state`] | what a signal's loop knows: who gets the next batch, from which lane |
-//! | [`chain`], [`witness`], [`suspects`], [`ceiling`], [`lanes`], [`detour`], [`doubt`], [`judge`] | the pure pieces of a line |
-//! | [`knife`] | cuts what is too large |
+//! | [`chain`], [`witness`], [`suspects`], [`ceiling`], [`lanes`], [`detour`], [`doubt`], [`judge`], [`bundle`] | the pure pieces of a line |
+//! | [`knife`] | cuts what is too large, joins what is small |
 //! | [`by_hand`], [`command`], [`line_by_hand`] | what people order |
 //! | [`change`], [`line_change`] | a new configuration while everything runs |
 //! | [`gate`] | a target's state behind its lock, told to log and loops |
@@ -21,6 +21,7 @@ pub mod backoff;
 pub mod bearing;
 pub mod breaker;
 pub mod bucket;
+pub mod bundle;
 pub mod by_hand;
 pub mod ceiling;
 pub mod chain;
@@ -53,6 +54,7 @@ pub mod suspects;
 pub mod target_state;
 mod task;
 pub mod timeline;
+pub mod together;
 pub mod window;
 pub mod witness;
 

@@ -126,6 +126,8 @@ pub struct ChainView {
     pub replay_items_per_second: f64,
     /// Batches that were cut into parts, as too large for a target.
     pub split_batches: u64,
+    /// Batches that were taken in one request with others.
+    pub merged_batches: u64,
 }
 
 /// Moves between two targets for one reason.

@@ -17,8 +17,9 @@ use super::judge::{self, Case, Judgement, judge};
 use super::line::{Line, Next, Sortie};
 use super::line_state::State;
 use super::request::{Effect, Report};
-use super::suspects::{self, Suspicion, TRIED_EVERY};
+use super::suspects::{Failure, Suspicion, TRIED_EVERY};
 use super::timeline::now_ms;
+use super::together;
 use crate::batch::{Batch, Key};
 use crate::config::Order;
 use crate::otlp::answer::{Answer, Break};
@@ -38,18 +39,22 @@ async fn step(line: &Line, mut away: Away<'_>, mut sortie: Sortie) {
         return line.dry(&sortie);
     };
     let Some(lease) = within_limit(line, &sortie, lease).await else { return };
-    sortie.pass.sends(lease.batch.weight());
-    line.leased(sortie.position, sortie.charge, &lease);
+    let along = along(line, &sortie, &lease).await;
+    if !along.is_empty() {
+        return together::together(line, away, sortie, [lease].into_iter().chain(along).collect()).await;
+    }
+    sortie.pass.sends(lease.weight());
+    line.leased(sortie.position, sortie.charge, std::slice::from_ref(&lease));
     let replay = lease.lane == Lane::Backlog || lease.owed;
-    let shipment = Shipment { batch: lease.batch.clone(), id: lease.id, replay };
-    away.in_doubt = Some(lease.id.key);
+    let shipment = Shipment { batch: lease.batch.clone(), id: lease.id, along: Vec::new(), replay };
+    away.in_doubt.push(lease.id.key);
 
     let answer = sortie.pass.gate().target.send(&shipment).await;
 
     if !matches!(answer, Answer::Broken { at: Break::Timeout | Break::Reset, .. }) {
-        away.in_doubt = None;
+        away.in_doubt.clear();
     }
-    let class = judge::reclassify(&sortie.pass.gate().config, &answer, sortie.pass.classify(&answer));
+    let class = reclassified(&sortie, &answer);
     let parts = match class {
         Class::TooLarge => parts(line, sortie.position, &lease).await,
         _ => None,
@@ -62,27 +67,38 @@ async fn step(line: &Line, mut away: Away<'_>, mut sortie: Sortie) {
     settle(line, sortie.position, lease, judgement);
 }
 
-/// A batch on its way. However that ends, the line hears of it.
-struct Away<'a> {
+/// A request on its way. However that ends, the line hears of it.
+pub(super) struct Away<'a> {
     line: &'a Line,
     position: usize,
     trial: bool,
     owed_only: bool,
-    /// The target may have got this one without saying so.
-    in_doubt: Option<Key>,
+    /// The target may have got these without saying so.
+    pub(super) in_doubt: Vec<Key>,
 }
 
 impl<'a> Away<'a> {
     fn new(line: &'a Line, sortie: &Sortie) -> Away<'a> {
         let Sortie { position, trial, owed_only, .. } = *sortie;
-        Away { line, position, trial, owed_only, in_doubt: None }
+        Away { line, position, trial, owed_only, in_doubt: Vec::new() }
     }
 }
 
 impl Drop for Away<'_> {
     fn drop(&mut self) {
-        self.line.back(self.position, self.trial, self.owed_only, self.in_doubt);
+        self.line.back(self.position, self.trial, self.owed_only, &self.in_doubt);
     }
+}
+
+/// The batches that go with that one, in one request.
+async fn along(line: &Line, sortie: &Sortie, lease: &Lease) -> Vec<Lease> {
+    let Some(mut bundle) = together::around(line, sortie, lease) else { return Vec::new() };
+    line.queue.lease_along(lease, line.taker(sortie.position), |id, batch| bundle.takes(id, batch)).await
+}
+
+/// The class of an answer, given what else is under way and what the configuration wishes.
+pub(super) fn reclassified(sortie: &Sortie, answer: &Answer) -> Class {
+    judge::reclassify(&sortie.pass.gate().config, answer, sortie.pass.classify(answer))
 }
 
 /// Takes the batch from the queue.
@@ -160,12 +176,13 @@ fn judged(
     let state = &mut *state;
     let mut judgement = judge(now, &case, answer, class, &mut state.witnesses[sortie.position]);
     if judgement.effect == Effect::Failure && judge::may_blame_batch(answer) {
-        match state.suspects[sortie.position].failed(case.key, now, case.at_ms) {
-            Suspicion::Hold(mut hold) => {
-                if !slot.trial && state.suspects[sortie.position].others_taken(case.key) {
+        let lasted = now.saturating_duration_since(case.sent);
+        let failure = Failure { now, at_ms: case.at_ms, lasted, trial: slot.trial };
+        let suspicion = state.suspects[sortie.position].failed(case.key, failure);
+        match suspicion {
+            Suspicion::Hold(hold) | Suspicion::Doubt(hold) => {
+                if matches!(suspicion, Suspicion::Doubt(_)) {
                     judgement.effect = Effect::Suspect;
-                    // One that hangs takes a slot for as long: others get more of it.
-                    hold = hold.max((now.saturating_duration_since(case.sent) * suspects::HELD_FOR).min(TRIED_EVERY));
                 }
                 if line.order == Order::FreshFirst {
                     judgement.settlement = Settlement::Return { hold };
@@ -239,6 +256,16 @@ async fn ask_empty(line: &Line, sortie: &Sortie, key: Key) {
 }
 
 fn settle(line: &Line, position: usize, lease: Lease, judgement: Judgement) {
+    note(line, position, &lease, &judgement);
+    if judgement.aside {
+        line.lock().detours[position].keep(lease);
+    } else {
+        line.queue.settle(lease, judgement.settlement);
+    }
+}
+
+/// The line takes note of how a lease ends.
+pub(super) fn note(line: &Line, position: usize, lease: &Lease, judgement: &Judgement) {
     match &judgement.settlement {
         Settlement::Return { .. } if !judgement.aside => line.lock().detours[position].returned(),
         Settlement::Return { .. } | Settlement::Park(_) => {}
@@ -250,14 +277,9 @@ fn settle(line: &Line, position: usize, lease: Lease, judgement: Judgement) {
             line.lock().forget(lease.id.key);
         }
         Settlement::Delivered { .. } | Settlement::Dead(_) | Settlement::Dropped(_) => {
-            line.settled_bytes.add(lease.batch.weight() as u64);
+            line.settled_bytes.add(lease.weight() as u64);
             line.lock().forget(lease.id.key);
         }
-    }
-    if judgement.aside {
-        line.lock().detours[position].keep(lease);
-    } else {
-        line.queue.settle(lease, judgement.settlement);
     }
 }
 

@@ -24,7 +24,7 @@ const FIRST_HOLD: Duration = Duration::from_secs(1);
 const LONGEST_HOLD: Duration = Duration::from_secs(4);
 
 /// And, once others were taken, for so many times as long as it took to fail: a few that hang would take all the time in turn.
-pub const HELD_FOR: u32 = 3;
+const HELD_FOR: u32 = 3;
 
 /// That a target was well shows something for so long: it is probed as often, and a batch that hangs is tried again at once.
 const SHOWS_FOR: Duration = Duration::from_secs(15);
@@ -40,10 +40,25 @@ const REMEMBERED: usize = 1024;
 pub enum Suspicion {
     /// It stays in line, and is left alone for this time where others may pass it.
     Hold(Duration),
+    /// The same, and others were taken between its failures: that it fails says little of its target.
+    Doubt(Duration),
     /// Out of the line.
     Park(Past),
     /// It is at fault: to be cut and its parts tried, or dead.
     Convict(Past),
+}
+
+/// A failure without a verdict, in line.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure {
+    /// When,
+    pub now: Instant,
+    /// which to people is so many milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// From its sending on.
+    pub lasted: Duration,
+    /// Whether a breaker tried its target out with it: that says as much of the target.
+    pub trial: bool,
 }
 
 /// What a batch has behind it.
@@ -101,26 +116,26 @@ impl Suspects {
         record.before.map(|before| record.first.max(before.checked_sub(SHOWS_FOR).unwrap_or(before)))
     }
 
-    /// Whether others were taken between failures of that batch in line.
-    pub fn others_taken(&self, key: Key) -> bool {
-        self.records.get(&key).is_some_and(|record| !record.alone && record.counted > 1)
-    }
-
-    /// A batch in line failed without a verdict, now, which is `at_ms` to people.
-    pub fn failed(&mut self, key: Key, now: Instant, at_ms: u64) -> Suspicion {
+    /// A batch in line failed without a verdict.
+    pub fn failed(&mut self, key: Key, failure: Failure) -> Suspicion {
         self.failed += 1;
         let (taken, failed) = (self.taken, self.failed);
+        let Failure { now, at_ms, lasted, trial } = failure;
         let record = self.record(key, now, at_ms, false);
         if record.counted == 0 || taken > record.taken {
             record.counted += 1;
         }
         (record.taken, record.failed) = (taken, failed);
         let past = record.past;
-        if record.counted < TO_PARK {
-            return Suspicion::Hold(FIRST_HOLD.saturating_mul(1 << (past.failures - 1).min(8)).min(LONGEST_HOLD));
+        let hold = FIRST_HOLD.saturating_mul(1 << (past.failures - 1).min(8)).min(LONGEST_HOLD);
+        match record.counted {
+            TO_PARK.. => {
+                self.records.remove(&key);
+                Suspicion::Park(past)
+            }
+            2.. if !trial => Suspicion::Doubt(hold.max((lasted * HELD_FOR).min(TRIED_EVERY))),
+            _ => Suspicion::Hold(hold),
         }
-        self.records.remove(&key);
-        Suspicion::Park(past)
     }
 
     /// The same of a parked batch, alone.
@@ -162,6 +177,10 @@ mod tests {
     const BAD: Key = Key::new(1);
     const HELD: Suspicion = Suspicion::Hold(Duration::ZERO);
 
+    fn failure(at_ms: u64) -> Failure {
+        Failure { now: Instant::now(), at_ms, lasted: Duration::ZERO, trial: false }
+    }
+
     /// Fails `times` alone, with `between` before each.
     fn alone(suspects: &mut Suspects, times: u32, between: impl Fn(&mut Suspects)) -> Suspicion {
         let mut last = HELD;
@@ -177,14 +196,32 @@ mod tests {
     #[test]
     fn a_batch_that_always_fails_is_parked_and_convicted() {
         let mut suspects = Suspects::default();
-        for seconds in [1, 2] {
-            assert_eq!(suspects.failed(BAD, Instant::now(), 5), Suspicion::Hold(Duration::from_secs(seconds)));
-            suspects.taken(Key::new(2));
-        }
-        assert_eq!(suspects.failed(BAD, Instant::now(), 6), Suspicion::Park(Past { failures: 3, first_ms: 5 }));
+        let seconds = Duration::from_secs;
+        assert_eq!(suspects.failed(BAD, failure(5)), Suspicion::Hold(seconds(1)));
+        suspects.taken(Key::new(2));
+        assert_eq!(suspects.failed(BAD, failure(5)), Suspicion::Doubt(seconds(2)));
+        suspects.taken(Key::new(2));
+        assert_eq!(suspects.failed(BAD, failure(6)), Suspicion::Park(Past { failures: 3, first_ms: 5 }));
         let taken = |suspects: &mut Suspects| suspects.taken(Key::new(3));
         assert_eq!(alone(&mut suspects, 2, taken), HELD);
         assert_eq!(alone(&mut suspects, 1, taken), Suspicion::Convict(Past { failures: 3, first_ms: 9 }));
+    }
+
+    /// A batch that hangs for five seconds among others that are taken, in line and as a breaker's trial.
+    /// Guarantees that others get three times as long before it is tried again, a minute at most; and that a trial is no sign of that.
+    #[test]
+    fn one_that_hangs_is_held_for_longer_than_it_hangs() {
+        for (trial, lasted, held) in [
+            (false, 5, Suspicion::Doubt(Duration::from_secs(15))),
+            (false, 30, Suspicion::Doubt(TRIED_EVERY)),
+            (true, 30, Suspicion::Hold(Duration::from_secs(2))),
+        ] {
+            let mut suspects = Suspects::default();
+            let failure = Failure { lasted: Duration::from_secs(lasted), trial, ..failure(5) };
+            suspects.failed(BAD, failure);
+            suspects.taken(Key::new(2));
+            assert_eq!(suspects.failed(BAD, failure), held);
+        }
     }
 
     /// A target that fails with everything, one that took things only before, and a batch that is taken at last.
@@ -195,9 +232,8 @@ mod tests {
         suspects.taken(Key::new(7));
         for _ in 0..10 {
             for seq in 1..2000 {
-                assert!(
-                    matches!(suspects.failed(Key::new(seq), Instant::now(), 5), Suspicion::Hold(hold) if hold <= LONGEST_HOLD)
-                );
+                let suspicion = suspects.failed(Key::new(seq), failure(5));
+                assert!(matches!(suspicion, Suspicion::Hold(hold) if hold <= LONGEST_HOLD));
             }
         }
         assert_eq!(suspects.records.len(), REMEMBERED);
@@ -213,7 +249,7 @@ mod tests {
         let mut suspects = Suspects::default();
         let half = |suspects: &mut Suspects| {
             suspects.taken(Key::new(3));
-            suspects.failed(Key::new(4), Instant::now(), 5);
+            suspects.failed(Key::new(4), failure(5));
         };
         assert_eq!(alone(&mut suspects, 50, half), HELD);
         assert_eq!(alone(&mut suspects, 50, |_| {}), HELD);
@@ -235,7 +271,7 @@ mod tests {
                 let happened = |what: u8| gap.iter().any(|one| one.1 == what);
                 match act {
                     0 => suspects.taken(key),
-                    1 => if let Suspicion::Park(past) = suspects.failed(key, Instant::now(), 5) {
+                    1 => if let Suspicion::Park(past) = suspects.failed(key, failure(5)) {
                         prop_assert!(past.failures >= TO_PARK && happened(0));
                     },
                     _ => if let Suspicion::Convict(past) = suspects.failed_alone(key, Instant::now(), 5) {

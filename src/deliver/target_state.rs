@@ -215,7 +215,7 @@ impl TargetState {
             permit,
             crowd: self.in_flight + 1,
             streak: self.streak,
-            well: self.well_by(now),
+            well: None, // which only a place in line depends on
         })
     }
 

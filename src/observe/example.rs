@@ -100,6 +100,7 @@ pub(super) fn chain(targets: &[&str]) -> ChainView {
         replay_bytes_per_second: 0.0,
         replay_items_per_second: 0.0,
         split_batches: 0,
+        merged_batches: 0,
     }
 }
 

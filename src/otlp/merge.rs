@@ -4,9 +4,10 @@
 //! are put behind one another. Compressed bodies are never joined as they are: many receivers read only the first gzip member.
 //! Of a field that the schema does not know and that does not repeat, beside the resources, the last one holds.
 
-/// One `Export*ServiceRequest` with the items of all `bodies`, uncompressed requests of one signal, in their order.
-pub fn merge(bodies: &[&[u8]]) -> Vec<u8> {
-    bodies.concat()
+/// Adds the items of `body` to those of `joined`, behind them; both are uncompressed `Export*ServiceRequest`s of one signal, and an
+/// empty one has none.
+pub fn merge(joined: &mut Vec<u8>, body: &[u8]) {
+    joined.extend_from_slice(body);
 }
 
 #[cfg(test)]
@@ -25,8 +26,8 @@ mod tests {
         #[test]
         fn the_joined_request_has_the_items_of_all(signal in signal(), seeds in proptest::collection::vec(any::<u64>(), 0..5)) {
             let requests: Vec<Request> = seeds.iter().map(|seed| Request::random(signal, *seed)).collect();
-            let bodies: Vec<Vec<u8>> = requests.iter().map(Request::encode).collect();
-            let joined = merge(&bodies.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let mut joined = Vec::new();
+            requests.iter().for_each(|request| merge(&mut joined, &request.encode()));
             let items: Vec<Vec<u8>> = requests.iter().flat_map(Request::one_by_one).collect();
             prop_assert_eq!(skim(signal, &joined).unwrap().items as usize, items.len());
             prop_assert_eq!(Request::decode(signal, &joined).unwrap().one_by_one(), items);

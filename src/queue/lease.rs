@@ -54,6 +54,16 @@ impl Lease {
     pub fn room_for_parts(&self) -> usize {
         if self.parked { 1 } else { parts::room(self.ticket.key) }
     }
+
+    /// Bytes of the batch as it is stored.
+    pub fn weight(&self) -> usize {
+        usize::try_from(self.ticket.weight).unwrap_or(usize::MAX)
+    }
+
+    /// Given back it counts as if it had not been leased: whatever failed, it was not this batch.
+    pub fn was_not_tried(&mut self) {
+        self.ticket.counts = false;
+    }
 }
 
 impl Ticket {

@@ -16,6 +16,7 @@
 //! | `lease`, `ledger`, `snapshot`, `error` | what others say to the queue and hear from it |
 //! | `inbox`, `commit`, `group`, `command`, `removal` | the committing thread, the only writer; a group is one set of changes |
 //! | `lanes/` | where each batch stands, and who is next |
+//! | `along` | several leases for one request |
 //! | `settle`, `parts`, `letters` | how a lease ended, as it will be written |
 //! | `reader`, `recount` | reads from disk, off the runtime's threads |
 //! | `keeper`, `space`, `reclaim`, `ballast` | quota, giving space back, reserve |
@@ -40,6 +41,7 @@ pub mod simulation {
     pub use super::store::memory::{Crash, Disk};
 }
 
+mod along;
 mod ballast;
 mod careful;
 mod clock;

@@ -102,11 +102,34 @@ impl Headers {
                 headers.append(header, value);
             }
         }
-        headers.insert(BATCH_ID, ascii(shipment.id));
+        headers.insert(BATCH_ID, ascii(Names(shipment)));
         if shipment.replay {
             headers.insert(REPLAY, HeaderValue::from_static("1"));
         }
         headers
+    }
+}
+
+/// The names of the batches in a shipment, parted by commas; of those that came one after the other the first, and behind two dots the
+/// sequence number of the last.
+struct Names<'a>(&'a Shipment);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.id)?;
+        let (mut last, mut run) = (&self.0.id, false);
+        for id in &self.0.along {
+            if last.precedes(id) {
+                run = true;
+            } else {
+                if std::mem::take(&mut run) {
+                    write!(f, "..{}", last.key)?;
+                }
+                write!(f, ",{id}")?;
+            }
+            last = id;
+        }
+        if run { write!(f, "..{}", last.key) } else { Ok(()) }
     }
 }
 
@@ -117,4 +140,29 @@ pub(super) fn ascii(value: impl fmt::Display) -> HeaderValue {
 
 fn is_ours(header: &HeaderName) -> bool {
     OURS.contains(&header.as_str()) || header.as_str().starts_with("grpc-") || header == BATCH_ID || header == REPLAY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Batch, BatchId, Encoding, Key, Signal};
+
+    /// One batch; several that came one after the other; gaps, a part, another epoch.
+    /// Guarantees that each is named, once, in order.
+    #[test]
+    fn a_merged_request_names_all_its_batches() {
+        let id = |epoch, seq, part| BatchId { store: 0xab, epoch, signal: Signal::Logs, key: Key { seq, part } };
+        let names = |ids: &[BatchId]| {
+            let (headers, body) = ([].into(), [].as_slice().into());
+            let (signal, encoding) = (Signal::Logs, Encoding::Identity);
+            let batch = Batch { signal, encoding, items: 1, inflated_len: 0, received_at_ms: 0, headers, body };
+            Names(&Shipment { batch, id: ids[0], along: ids[1..].to_vec(), replay: false }).to_string()
+        };
+        let of = |epoch: u32, keys: &str| format!("00000000000000ab-{epoch}-logs-{keys}");
+        assert_eq!(names(&[id(3, 7, 2)]), of(3, "7.2"));
+        assert_eq!(names(&[id(3, 7, 0), id(3, 8, 0), id(3, 9, 0)]), of(3, "7..9"));
+        let ids = [id(3, 7, 0), id(3, 8, 0), id(3, 11, 0), id(3, 13, 0), id(4, 14, 0), id(4, 15, 0)];
+        assert_eq!(names(&ids), [of(3, "7..8"), of(3, "11"), of(3, "13"), of(4, "14..15")].join(","));
+        assert_eq!(names(&[id(3, 7, 1), id(3, 8, 0)]), [of(3, "7.1"), of(3, "8")].join(","));
+    }
 }

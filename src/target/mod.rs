@@ -43,6 +43,8 @@ pub struct Shipment {
     pub batch: Batch,
     /// Its name on the wire (`spillway-batch-id`).
     pub id: BatchId,
+    /// And those of the others, where `batch` holds several that were merged, in order.
+    pub along: Vec<BatchId>,
     /// Whether it is replayed backlog (`spillway-replay: 1`).
     pub replay: bool,
 }

@@ -10,6 +10,7 @@ mod demo;
 mod hangs_on_one;
 mod hub_killed;
 mod kill_nine;
+mod merged;
 mod refuses_to_start;
 mod reload;
 mod rotation;

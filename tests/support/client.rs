@@ -56,7 +56,7 @@ impl Client {
             body: body.into(),
         };
         let id = BatchId { store: 0, epoch: 0, signal, key: Key::new(1) };
-        self.door.send(&Shipment { batch, id, replay: false }).await
+        self.door.send(&Shipment { batch, id, along: Vec::new(), replay: false }).await
     }
 
     /// Sends the items of these numbers in one gzip request; whether it was answered OK.

@@ -52,6 +52,8 @@ struct State {
     /// Requests with this item get no answer.
     hangs_on: Option<(Signal, u64)>,
     hung: u64,
+    /// Requests with this item are refused, with 400 or INVALID_ARGUMENT.
+    detests: Option<(Signal, u64)>,
 }
 
 impl Hub {
@@ -102,6 +104,11 @@ impl Hub {
     /// Never answers a request that has this item.
     pub(crate) fn hangs_on(&self, signal: Signal, id: u64) {
         self.state.lock().unwrap().hangs_on = Some((signal, id));
+    }
+
+    /// Refuses requests that have this item from now on.
+    pub(crate) fn detests(&self, signal: Signal, id: u64) {
+        self.state.lock().unwrap().detests = Some((signal, id));
     }
 
     /// Requests that got no answer.
@@ -218,6 +225,10 @@ async fn export(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Answere
         std::future::pending::<()>().await;
     }
     let mut state = state.lock().unwrap();
+    if state.detests.is_some_and(|(detests, id)| detests == signal && ids.contains(&id)) {
+        state.refused += 1;
+        return Ok(if grpc.is_some() { grpc_answer(3) } else { http_answer(StatusCode::BAD_REQUEST) });
+    }
     if state.takes.is_some_and(|most| plain.len() > most) {
         state.refused += 1;
         return Ok(if grpc.is_some() { grpc_too_large(plain.len()) } else { http_too_large() });

@@ -121,6 +121,7 @@ pub(crate) fn shipment(signal: Signal, encoding: Encoding, name: &str) -> Shipme
             body: body.into(),
         },
         id: BatchId { store: 0xab, epoch: 3, signal, key: Key::new(7) },
+        along: Vec::new(),
         replay: false,
     }
 }

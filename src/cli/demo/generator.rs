@@ -83,5 +83,5 @@ fn shipment(signal: Signal, ids: std::ops::Range<u64>) -> Shipment {
         headers: Arc::from([]),
         body: Deflater::new().gzip(&plain).into(),
     };
-    Shipment { batch, id: BatchId { store: 0, epoch: 0, signal, key }, replay: false }
+    Shipment { batch, id: BatchId { store: 0, epoch: 0, signal, key }, along: Vec::new(), replay: false }
 }

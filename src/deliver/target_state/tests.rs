@@ -4,7 +4,7 @@ use crate::config::{MergeConfig, NetworkConfig, Protocol, TargetAuth, TargetKind
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
 
-/// A network target with the documented defaults.
+/// A network target with the documented defaults, but for merging: most tests count requests.
 pub(crate) fn config(name: &str) -> TargetConfig {
     let network = NetworkConfig {
         protocol: Protocol::OtlpGrpc,
@@ -16,7 +16,7 @@ pub(crate) fn config(name: &str) -> TargetConfig {
         proxy_url: None,
         tls: TlsConfig::default(),
         connections: 1,
-        merge: MergeConfig::default(),
+        merge: MergeConfig { below: 0, up_to: 0 },
     };
     TargetConfig::new(name, TargetKind::Network(network))
 }

@@ -6,6 +6,7 @@ mod change;
 mod ends;
 mod failover;
 mod load;
+mod merge;
 mod order;
 mod partition;
 mod refusals;

@@ -17,8 +17,8 @@ pub(super) enum Reply {
     Hang,
 }
 
-/// By a batch's number and the bytes of its body.
-type Script = Box<dyn Fn(u64, usize) -> Reply + Send>;
+/// By the batch.
+type Script = Box<dyn Fn(&Batch) -> Reply + Send>;
 
 /// A batch as it came in.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,8 @@ pub(super) struct Arrival {
     pub(super) accepted: bool,
     /// Length of the body, uncompressed.
     pub(super) len: usize,
+    /// How many others were merged into it.
+    pub(super) along: usize,
 }
 
 pub(in crate::deliver) struct Scripted {
@@ -54,7 +56,7 @@ impl Scripted {
     pub(in crate::deliver) fn new(name: &str) -> Scripted {
         Scripted {
             name: name.to_owned(),
-            script: Mutex::new(Box::new(|_, _| Reply::Say(Answer::accepted()))),
+            script: Mutex::new(Box::new(|_| Reply::Say(Answer::accepted()))),
             health: Mutex::new(Health::Up),
             empty: Mutex::new(Answer::accepted()),
             latency: Mutex::new(Duration::from_millis(1)),
@@ -73,9 +75,14 @@ impl Scripted {
         self.answers_by_size(move |number, _| script(number));
     }
 
+    /// Answers by what is in the batch from now on.
+    pub(super) fn answers_by_batch(&self, script: impl Fn(&Batch) -> Reply + Send + 'static) {
+        *lock(&self.script) = Box::new(script);
+    }
+
     /// Answers by the batch's number and its size from now on.
     pub(super) fn answers_by_size(&self, script: impl Fn(u64, usize) -> Reply + Send + 'static) {
-        *lock(&self.script) = Box::new(script);
+        self.answers_by_batch(move |batch| script(number(batch), batch.inflated_len as usize));
     }
 
     /// Takes everything, and is up.
@@ -159,6 +166,10 @@ pub(super) fn http(status: u16) -> Answer {
     Answer::Http { status, message: "scripted".to_owned(), delay: None }
 }
 
+fn number(batch: &Batch) -> u64 {
+    u64::from_be_bytes(batch.body[..8].try_into().unwrap())
+}
+
 struct Inside<'a>(&'a Scripted);
 
 impl Drop for Inside<'_> {
@@ -177,15 +188,15 @@ impl Target for Scripted {
             let now_inside = self.inside.fetch_add(1, SeqCst) + 1;
             let _inside = Inside(self);
             self.most.fetch_max(now_inside, SeqCst);
-            let number = u64::from_be_bytes(shipment.batch.body[..8].try_into().unwrap());
+            let number = number(&shipment.batch);
             let len = shipment.batch.inflated_len as usize;
             let reply = match len > self.takes.load(SeqCst) {
                 true => Reply::Say(http(413)),
-                false => lock(&self.script)(number, len),
+                false => lock(&self.script)(&shipment.batch),
             };
             let accepted = matches!(&reply, Reply::Say(Answer::Accepted { .. }));
-            let (signal, replay) = (shipment.batch.signal, shipment.replay);
-            lock(&self.arrivals).push(Arrival { at: Instant::now(), signal, number, replay, accepted, len });
+            let (signal, replay, along) = (shipment.batch.signal, shipment.replay, shipment.along.len());
+            lock(&self.arrivals).push(Arrival { at: Instant::now(), signal, number, replay, accepted, len, along });
             if accepted {
                 lock(&self.batches).push(shipment.batch.clone());
             }

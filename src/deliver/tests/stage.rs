@@ -14,7 +14,8 @@ use tokio::time::{Instant, advance};
 use super::scripted::Scripted;
 use crate::batch::{Batch, Encoding, Signal};
 use crate::config::{
-    ChainConfig, Durability, Order, QueueConfig, ReplayConfig, SignalChain, SignalQueue, TargetConfig,
+    ChainConfig, Durability, MergeConfig, Order, QueueConfig, ReplayConfig, SignalChain, SignalQueue, TargetConfig,
+    TargetKind,
 };
 use crate::deliver::by_hand::ByHand;
 use crate::deliver::jitter::Jitter;
@@ -69,6 +70,15 @@ impl Setting {
             by_hand: ByHand::default(),
             directory,
         }
+    }
+
+    /// Small requests are merged, by the documented defaults.
+    pub(super) fn merging(mut self) -> Setting {
+        for (config, _) in &mut self.targets {
+            let TargetKind::Network(network) = &mut config.kind else { panic!("a network target") };
+            network.merge = MergeConfig::default();
+        }
+        self
     }
 
     pub(super) fn raise(self) -> Stage {

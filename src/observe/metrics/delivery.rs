@@ -48,6 +48,12 @@ static SPLITS: Family = Family::counter(
     "Requests that were cut into parts, since a target does not take as much at once.",
 );
 
+static MERGED: Family = Family::counter(
+    "spillway_merged_batches_total",
+    &["signal"],
+    "Small requests that were delivered together with others, in one request.",
+);
+
 pub(super) static FAMILIES: &[&Family] = &[
     &DELIVERED,
     &REDELIVERED,
@@ -59,6 +65,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &REJECTED,
     &DUPLICATE_SENDS,
     &SPLITS,
+    &MERGED,
 ];
 
 /// Writes what delivery counted for each target.
@@ -83,5 +90,6 @@ pub(super) fn fill(page: &mut Page, deliver: &Snapshot) {
     page.count(&DUPLICATE_SENDS, &[], deliver.duplicate_sends);
     for (signal, chain) in Signal::ALL.into_iter().zip(&deliver.chains) {
         page.count(&SPLITS, &[signal.as_str()], chain.split_batches);
+        page.count(&MERGED, &[signal.as_str()], chain.merged_batches);
     }
 }

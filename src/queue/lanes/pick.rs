@@ -7,7 +7,7 @@
 use tokio::time::Instant;
 
 use super::source::{Job, Origin};
-use super::{Ending, Fate, Grant, Held, Lanes};
+use super::{Ending, Fate, Grant, Held, Lanes, Stored};
 use crate::batch::Key;
 use crate::config::Order;
 use crate::queue::lease::{Lane, Pending, Taker};
@@ -34,6 +34,7 @@ pub(in crate::queue) enum Pick {
     LeastTried,
 }
 
+#[derive(Clone, Copy)]
 enum Next {
     Returned(Key),
     Late,
@@ -64,9 +65,33 @@ impl Lanes {
 
     /// Leases the next batch of the backlog, or says what is lacking for that.
     pub(in crate::queue) fn lease_backlog(&mut self, taker: Taker, pick: Pick, now: Instant) -> Step {
-        let Some(next) = self.next_backlog(taker, pick, now) else {
-            return Step::Nothing;
+        self.next_backlog(taker, pick, now).map_or(Step::Nothing, |next| self.lease_next(next, now))
+    }
+
+    /// Leases the next batch of that lane if `takes` it and nobody got it yet. Of one that was returned, `takes` is not asked before
+    /// its bytes are read.
+    pub(in crate::queue) fn lease_if(
+        &mut self,
+        (lane, taker): (Lane, Taker),
+        now: Instant,
+        takes: impl FnOnce(&Stored) -> bool,
+    ) -> Step {
+        if lane == Lane::Fresh {
+            let first = !(self.order == Order::Fifo && self.backlog_before_fresh(taker));
+            let taken = first && self.ring.front_fresh().is_some_and(takes);
+            let grant = if taken { self.lease_from_ring(Lane::Fresh) } else { None };
+            return grant.map_or(Step::Nothing, |grant| Step::Grant(grant, None));
+        }
+        let Some(next) = self.next_backlog(taker, Pick::Next, now) else { return Step::Nothing };
+        let taken = match next {
+            Next::Returned(key) => self.returned.is_untried(key),
+            Next::Late => self.ring.front_late().is_some_and(takes),
+            Next::Source(origin) => self.source(origin).next().is_none_or(takes),
         };
+        if taken { self.lease_next(next, now) } else { Step::Nothing }
+    }
+
+    fn lease_next(&mut self, next: Next, now: Instant) -> Step {
         match next {
             Next::Returned(key) => match self.returned.remove(key) {
                 Some(held) => Step::Fetch(key, held, self.lease(key, held)),

@@ -61,6 +61,11 @@ impl Returned {
         kinds.iter_mut().filter_map(|kind| kind.ready(now)).min()
     }
 
+    /// Whether it was never sent, as far as one knows.
+    pub(super) fn is_untried(&self, key: Key) -> bool {
+        self.kinds.iter().filter_map(|kind| kind.all.get(&key)).any(|back| back.held.attempts == 0)
+    }
+
     /// Of those that may be leased now, the lowest of those that were leased least often.
     pub(super) fn least_tried(&mut self, taker: Taker, now: Instant) -> Option<Key> {
         let kinds = self.kinds[..kinds(taker)].iter_mut();

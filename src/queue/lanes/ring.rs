@@ -60,6 +60,16 @@ impl Ring {
         self.less(stored)
     }
 
+    /// The oldest that is late.
+    pub(super) fn front_late(&self) -> Option<&Stored> {
+        self.late.front()
+    }
+
+    /// The oldest that is fresh.
+    pub(super) fn front_fresh(&self) -> Option<&Stored> {
+        self.fresh.front().map(|(stored, _)| stored)
+    }
+
     fn less(&mut self, stored: Option<Stored>) -> Option<Stored> {
         let batch = &stored.as_ref()?.batch;
         self.bytes -= batch.weight() as u64;

@@ -69,9 +69,14 @@ impl Source {
         Source { generation: self.generation + 1, ..Source::new(cursor, self.slice) }
     }
 
-    /// Key of the next batch, if it was read already.
+    /// The next batch, if it was read already.
+    pub(super) fn next(&self) -> Option<&Stored> {
+        self.ahead.front()
+    }
+
+    /// Its key.
     pub(super) fn front(&self) -> Option<Key> {
-        self.ahead.front().map(|stored| stored.key)
+        self.next().map(|stored| stored.key)
     }
 
     pub(super) fn pop(&mut self) -> Option<Stored> {

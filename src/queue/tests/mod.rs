@@ -1,5 +1,6 @@
 //! The queue by its promises, on a real RocksDB in a temporary directory.
 
+mod along;
 mod careful;
 mod damage;
 mod faults;

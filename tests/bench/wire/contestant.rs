@@ -47,7 +47,10 @@ impl Contestant {
         let door = free_port();
         let config = folder.path().join("config.yaml");
         let (program, arguments, text) = match name {
-            "spillway" => (env!("CARGO_BIN_EXE_spillway").to_owned(), vec!["run"], spillway(door, sink, &folder)),
+            "spillway" | "one by one" => {
+                let merge = if name == "one by one" { ", merge: {below: 0}" } else { "" };
+                (env!("CARGO_BIN_EXE_spillway").to_owned(), vec!["run"], spillway(door, sink, merge, &folder))
+            }
             "collector" => (collector_program()?, Vec::new(), collector(door, sink, None)),
             _ => (collector_program()?, Vec::new(), collector(door, sink, Some(folder.path()))),
         };
@@ -154,11 +157,11 @@ fn collector_program() -> Result<String, String> {
 }
 
 /// A backlog is sent as fast as the sink takes it: what a hub is spared by default is not what is measured.
-fn spillway(door: SocketAddr, sink: SocketAddr, folder: &tempfile::TempDir) -> String {
+fn spillway(door: SocketAddr, sink: SocketAddr, merge: &str, folder: &tempfile::TempDir) -> String {
     format!(
         "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"{door}\"}}}}}}}}\n\
          queue: {{directory: {}/queue}}\n\
-         targets: {{hub: {{protocol: otlp_grpc, endpoint: \"http://{sink}\"}}}}\n\
+         targets: {{hub: {{protocol: otlp_grpc, endpoint: \"http://{sink}\"{merge}}}}}\n\
          chain: {{primary: hub}}\n\
          replay: {{rate: 10GiB}}\n\
          admin: {{endpoint: 127.0.0.1:0}}\n",

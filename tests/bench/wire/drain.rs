@@ -22,26 +22,42 @@ struct Drained {
     usage: Usage,
 }
 
+/// A sink so far away: another region.
+const FAR: Duration = Duration::from_millis(30);
+
+/// Drains so many small requests, of logs and of metrics (which go one at a time), merged and one by one.
+pub(crate) async fn small(requests: usize) -> ExitCode {
+    let mut missing = false;
+    for (signal, requests, latency) in [
+        (Signal::Logs, requests, Duration::ZERO),
+        (Signal::Logs, requests, FAR),
+        (Signal::Metrics, requests, Duration::ZERO),
+        (Signal::Metrics, requests / 20, FAR),
+    ] {
+        let body = payload::gzip_request(signal, payload::FEW);
+        println!("{requests} requests of {signal}, {} bytes each, each answered after {latency:?}", body.len());
+        for name in ["spillway", "one by one"] {
+            match drain(name, (signal, payload::FEW), requests, latency).await {
+                Ok(drained) => _ = drained.told(name, requests as u64 * payload::FEW),
+                Err(error) => {
+                    println!("DID NOT RUN: {name}: {error}");
+                    missing = true;
+                }
+            }
+        }
+    }
+    if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
 /// Drains so many requests of logs out of each contestant; a collector that is not there is said.
 pub(crate) async fn run(requests: usize) -> ExitCode {
-    let items = (requests as u64 * payload::ITEMS) as f64;
     println!(
         "{requests} requests of logs taken while the sink was away, then drained from a cold disk, with the start"
     );
     let mut rates = Vec::new();
     for name in ["spillway", "collector, persistent"] {
-        match drain(name, requests).await {
-            Ok(Drained { seconds, stored, usage }) => {
-                println!(
-                    "  {name:<22} {seconds:>6.1} s {:>9.0} items/s {:>6.1} MB/s off {:>5.0} MB on disk, {:.2} CPU s a million, {:.0} MiB",
-                    items / seconds,
-                    stored as f64 / 1e6 / seconds,
-                    stored as f64 / 1e6,
-                    usage.cpu_seconds / (items / 1e6),
-                    usage.peak_resident as f64 / f64::from(1 << 20),
-                );
-                rates.push(items / seconds);
-            }
+        match drain(name, (Signal::Logs, payload::ITEMS), requests, Duration::ZERO).await {
+            Ok(drained) => rates.push(drained.told(name, requests as u64 * payload::ITEMS)),
             Err(error) => println!("DID NOT RUN: {name}: {error}"),
         }
     }
@@ -50,18 +66,40 @@ pub(crate) async fn run(requests: usize) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn drain(name: &str, requests: usize) -> Result<Drained, String> {
-    let body = payload::gzip_request(Signal::Logs);
+impl Drained {
+    /// Prints it; the items a second.
+    fn told(&self, name: &str, items: u64) -> f64 {
+        let Drained { seconds, stored, usage } = self;
+        let (items, stored) = (items as f64, *stored as f64);
+        println!(
+            "  {name:<22} {seconds:>6.1} s {:>9.0} items/s {:>6.1} MB/s off {:>5.0} MB on disk, {:.2} CPU s a million, {:.0} MiB",
+            items / seconds,
+            stored / 1e6 / seconds,
+            stored / 1e6,
+            usage.cpu_seconds / (items / 1e6),
+            usage.peak_resident as f64 / f64::from(1 << 20),
+        );
+        items / seconds
+    }
+}
+
+async fn drain(
+    name: &str,
+    (signal, items): (Signal, u64),
+    requests: usize,
+    latency: Duration,
+) -> Result<Drained, String> {
+    let body = payload::gzip_request(signal, items);
     let away = contestant::free_port();
     let mut contestant = Contestant::start(name, away)?;
     let client = load::Client::connect(contestant.door()).await?;
-    client.send(Signal::Logs, &body, requests, IN_FLIGHT).await?;
+    client.send(signal, &body, requests, IN_FLIGHT).await?;
     contestant.stop()?;
     let stored = forget(contestant.folder());
-    let sink = sink::Sink::start(body, away).await.map_err(|error| error.to_string())?;
+    let sink = sink::Sink::start((body, items), away, latency).await.map_err(|error| error.to_string())?;
     let begun = Instant::now();
     contestant.start_again()?;
-    sink.until(requests as u64 * payload::ITEMS, PATIENCE).await?;
+    sink.until(requests as u64 * items, PATIENCE).await?;
     Ok(Drained { seconds: begun.elapsed().as_secs_f64(), stored, usage: contestant.usage()? })
 }
 

@@ -6,9 +6,11 @@
 //! ```text
 //! cargo bench --bench wire -- [--requests 1000] [--signal logs] [--only spillway|collector]
 //! cargo bench --bench wire -- --backlog 3500
+//! cargo bench --bench wire -- --small 50000
 //! ```
 //!
-//! The second one lets a backlog of so many requests build up in each contestant's queue on disk, and drains it cold.
+//! The second one lets a backlog of so many requests build up in each contestant's queue on disk, and drains it cold. The third does
+//! that with small requests, merged and one by one, into a sink beside it and one that is far away.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -45,6 +47,9 @@ struct Args {
     /// Drain a backlog of so many requests instead.
     #[arg(long)]
     backlog: Option<usize>,
+    /// Drain a backlog of so many small requests instead, merged and one by one.
+    #[arg(long)]
+    small: Option<usize>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -66,6 +71,9 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     if let Some(requests) = args.backlog {
         return runtime.block_on(drain::run(requests));
+    }
+    if let Some(requests) = args.small {
+        return runtime.block_on(drain::small(requests));
     }
     let signals =
         Signal::ALL.into_iter().filter(|signal| args.signal.as_ref().is_none_or(|name| name == signal.as_str()));
@@ -90,8 +98,9 @@ fn main() -> ExitCode {
 }
 
 async fn measure(name: &'static str, signal: Signal, requests: usize) -> Result<Row, String> {
-    let body = payload::gzip_request(signal);
-    let sink = sink::Sink::start(body.clone(), ([127, 0, 0, 1], 0).into()).await.map_err(|error| error.to_string())?;
+    let body = payload::gzip_request(signal, payload::ITEMS);
+    let (expected, port) = ((body.clone(), payload::ITEMS), ([127, 0, 0, 1], 0).into());
+    let sink = sink::Sink::start(expected, port, Duration::ZERO).await.map_err(|error| error.to_string())?;
     let mut contestant = Contestant::start(name, sink.address())?;
     let client = load::Client::connect(contestant.door()).await?;
 

@@ -17,12 +17,15 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use spillway::batch::Signal;
 
-/// Items in a request.
+/// Items in a usual request.
 pub(crate) const ITEMS: u64 = 1000;
 
-/// The request of that signal, in gzip at the level that exporters use by default.
-pub(crate) fn gzip_request(signal: Signal) -> Bytes {
-    let plain = request(signal);
+/// Items in a small one, which is about 2 KiB of gzip: what an SDK sends by itself.
+pub(crate) const FEW: u64 = 20;
+
+/// The request of that signal with so many items, in gzip at the level that exporters use by default.
+pub(crate) fn gzip_request(signal: Signal, items: u64) -> Bytes {
+    let plain = request(signal, items);
     let mut compressor = Compressor::new(CompressionLvl::new(6).expect("a valid level"));
     let mut out = vec![0; compressor.gzip_compress_bound(plain.len())];
     let len = compressor.gzip_compress(&plain, &mut out).expect("room for the bound");
@@ -30,7 +33,7 @@ pub(crate) fn gzip_request(signal: Signal) -> Bytes {
     out.into()
 }
 
-fn request(signal: Signal) -> Vec<u8> {
+fn request(signal: Signal, items: u64) -> Vec<u8> {
     let mut random = StdRng::seed_from_u64(7);
     let resource = Some(Resource {
         attributes: ["service.name", "k8s.pod.name", "k8s.namespace.name", "k8s.cluster.name"]
@@ -40,7 +43,7 @@ fn request(signal: Signal) -> Vec<u8> {
     });
     match signal {
         Signal::Logs => {
-            let log_records = (0..ITEMS).map(|index| LogRecord {
+            let log_records = (0..items).map(|index| LogRecord {
                 time_unix_nano: 1_700_000_000_000_000_000 + index * 1_000,
                 observed_time_unix_nano: 1_700_000_000_000_000_000 + index * 1_000,
                 severity_number: 9,
@@ -62,7 +65,7 @@ fn request(signal: Signal) -> Vec<u8> {
             ExportLogsServiceRequest { resource_logs }.encode_to_vec()
         }
         Signal::Traces => {
-            let spans = (0..ITEMS).map(|index| Span {
+            let spans = (0..items).map(|index| Span {
                 trace_id: random.random::<u128>().to_be_bytes().to_vec(),
                 span_id: random.random::<u64>().to_be_bytes().to_vec(),
                 parent_span_id: random.random::<u64>().to_be_bytes().to_vec(),
@@ -78,7 +81,7 @@ fn request(signal: Signal) -> Vec<u8> {
             ExportTraceServiceRequest { resource_spans }.encode_to_vec()
         }
         Signal::Metrics => {
-            let metrics = (0..ITEMS / 10).map(|index| {
+            let metrics = (0..items / 10).map(|index| {
                 let data_points = (0..10).map(|_| NumberDataPoint {
                     attributes: attributes(&mut random),
                     start_time_unix_nano: 1_700_000_000_000_000_000,

@@ -18,16 +18,15 @@ use spillway::otlp::inflate::Inflater;
 use spillway::otlp::skim::skim;
 use tokio::net::TcpListener;
 
-use crate::payload;
-
 pub(crate) struct Sink {
     address: SocketAddr,
     items: Arc<AtomicU64>,
 }
 
 impl Sink {
-    /// `expected` is the request as it was sent: one that comes unchanged need not be read to be counted.
-    pub(crate) async fn start(expected: Bytes, address: SocketAddr) -> std::io::Result<Sink> {
+    /// `expected` is the request as it was sent, and its items: one that comes unchanged need not be read to be counted. Each is
+    /// answered after `latency`.
+    pub(crate) async fn start(expected: (Bytes, u64), address: SocketAddr, latency: Duration) -> std::io::Result<Sink> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let items = Arc::new(AtomicU64::new(0));
@@ -36,7 +35,8 @@ impl Sink {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
                 let (counted, expected) = (Arc::clone(&counted), expected.clone());
-                let service = service_fn(move |request| export(request, Arc::clone(&counted), expected.clone()));
+                let service =
+                    service_fn(move |request| export(request, Arc::clone(&counted), expected.clone(), latency));
                 let mut server = http2::Builder::new(TokioExecutor::new());
                 server.initial_stream_window_size(4 << 20).initial_connection_window_size(16 << 20);
                 tokio::spawn(server.serve_connection(TokioIo::new(stream), service));
@@ -65,12 +65,16 @@ impl Sink {
 async fn export(
     request: Request<Incoming>,
     counted: Arc<AtomicU64>,
-    expected: Bytes,
+    expected: (Bytes, u64),
+    latency: Duration,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     if let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.grpc_path() == path) {
         counted.fetch_add(count(signal, &body, &expected), Relaxed);
+    }
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
     }
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
@@ -80,10 +84,10 @@ async fn export(
     Ok(response)
 }
 
-fn count(signal: Signal, framed: &[u8], expected: &[u8]) -> u64 {
+fn count(signal: Signal, framed: &[u8], (expected, items): &(Bytes, u64)) -> u64 {
     let Some((prefix, message)) = framed.split_at_checked(5) else { return 0 };
     if message == expected {
-        return payload::ITEMS;
+        return *items;
     }
     let encoding = if prefix[0] == 1 { Encoding::Gzip } else { Encoding::Identity };
     let mut inflater = Inflater::new();

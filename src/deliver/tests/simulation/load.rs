@@ -20,6 +20,16 @@ pub(super) fn body(number: u64) -> Bytes {
     body.into()
 }
 
+/// The numbers in a request of one body, or of several behind one another; `None` where one was altered.
+pub(super) fn numbers(mut request: &[u8]) -> Option<Vec<u64>> {
+    let mut numbers = Vec::new();
+    while let Some(number) = request.first_chunk() {
+        numbers.push(u64::from_be_bytes(*number));
+        request = request.strip_prefix(body(*numbers.last()?).as_ref())?;
+    }
+    request.is_empty().then_some(numbers)
+}
+
 /// What clients sent and were told OK for, of all signals.
 #[derive(Default)]
 pub(super) struct Load {

@@ -20,8 +20,8 @@ use self::world::World;
 /// Seeds that are played with every change.
 const SEEDS: u64 = 100;
 
-/// Plays one seed, and checks it. What happened, as one number.
-fn play(seed: u64) -> u64 {
+/// Plays one seed, and checks it. What happened, as one number, and how many requests with several batches hubs took.
+fn play(seed: u64) -> (u64, u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async { World::new(seed, Fate::of(seed)).play().await })
 }
@@ -39,20 +39,26 @@ fn numbers(variable: &str) -> Option<Vec<u64>> {
 fn whatever_happens() {
     let count = numbers("SPILLWAY_SIMULATIONS").map_or(SEEDS, |numbers| numbers[0]);
     let seeds = numbers("SPILLWAY_SIMULATION").unwrap_or_else(|| (0..count).collect());
-    let (next, failed) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let (next, merged, failed) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Relaxed) as usize) {
-                    if catch_unwind(|| play(*seed)).is_err() {
-                        failed.lock().unwrap().push(*seed);
-                    }
+                    match catch_unwind(|| play(*seed)) {
+                        Ok((_, took)) => merged.fetch_add(took, Relaxed),
+                        Err(_) => {
+                            failed.lock().unwrap().push(*seed);
+                            continue;
+                        }
+                    };
                 }
             });
         }
     });
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "play them again with SPILLWAY_SIMULATION={failed:?}");
+    let merged = merged.into_inner();
+    assert!(merged >= seeds.len() as u64, "{merged} requests held several batches");
 }
 
 /// The same seeds played twice, and others.

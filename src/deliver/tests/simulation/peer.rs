@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::super::scripted::http;
-use super::load::body;
+use super::load::numbers;
 use crate::batch::Signal;
 use crate::otlp::answer::{Answer, Break};
 use crate::target::{Health, Sending, Shipment, Target};
@@ -59,11 +59,13 @@ struct State {
     /// What it was sent last, taken or not.
     asked: VecDeque<Took>,
     altered: u64,
+    merged: u64,
 }
 
 impl Peer {
     pub(super) fn new(name: &str, start: Instant, latency: Duration, refuses: u64, hangs: u64) -> Peer {
-        let state = State { mood: Mood::Well, moods: 0, took: Vec::new(), asked: VecDeque::new(), altered: 0 };
+        let state =
+            State { mood: Mood::Well, moods: 0, took: Vec::new(), asked: VecDeque::new(), altered: 0, merged: 0 };
         Peer { name: name.to_owned(), start, latency, refuses, hangs, state: Mutex::new(state) }
     }
 
@@ -91,6 +93,11 @@ impl Peer {
         number.is_multiple_of(self.refuses) || number.is_multiple_of(self.hangs)
     }
 
+    /// How many requests it took that held several batches.
+    pub(super) fn merged(&self) -> u64 {
+        self.lock().merged
+    }
+
     /// What it took, in order.
     pub(super) fn took(&self) -> Vec<Took> {
         self.lock().took.clone()
@@ -106,17 +113,23 @@ impl Peer {
         self.lock().altered
     }
 
-    fn take(&self, shipment: &Shipment, number: u64) {
-        let mut state = self.lock();
-        state.altered += u64::from(shipment.batch.body != body(number));
-        state.took.push(Took { at: self.start.elapsed(), signal: shipment.batch.signal, number });
+    fn take(&self, signal: Signal, numbers: &[u64]) {
+        let (mut state, at) = (self.lock(), self.start.elapsed());
+        state.merged += u64::from(numbers.len() > 1);
+        state.took.extend(numbers.iter().map(|number| Took { at, signal, number: *number }));
     }
 
     async fn answer(&self, shipment: &Shipment) -> Answer {
-        let number = u64::from_be_bytes(shipment.batch.body[..8].try_into().unwrap());
+        let signal = shipment.batch.signal;
+        let Some(numbers) = numbers(&shipment.batch.body).filter(|numbers| shipment.along.len() + 1 == numbers.len())
+        else {
+            self.lock().altered += 1;
+            return http(400);
+        };
+        let any = |of: u64| numbers.iter().any(|number| number.is_multiple_of(of));
         let mood = {
             let mut state = self.lock();
-            state.asked.push_back(Took { at: self.start.elapsed(), signal: shipment.batch.signal, number });
+            state.asked.push_back(Took { at: self.start.elapsed(), signal, number: numbers[0] });
             if state.asked.len() > 20 {
                 state.asked.pop_front();
             }
@@ -131,8 +144,8 @@ impl Peer {
             }
             Mood::Breaks { arrived } => {
                 sleep(self.latency / 2).await;
-                if arrived && !self.detests(number) {
-                    self.take(shipment, number);
+                if arrived && !any(self.refuses) && !any(self.hangs) {
+                    self.take(signal, &numbers);
                 }
                 broken(Break::Reset)
             }
@@ -141,23 +154,23 @@ impl Peer {
                 let delay = delay.map(Duration::from_secs);
                 Answer::Http { status, message: "simulated".to_owned(), delay }
             }
-            _ if number.is_multiple_of(self.hangs) => {
+            _ if any(self.hangs) => {
                 sleep(TIMEOUT).await;
                 broken(Break::Timeout)
             }
-            _ if number.is_multiple_of(self.refuses) => {
+            _ if any(self.refuses) => {
                 sleep(self.latency).await;
                 http(400)
             }
             Mood::Slow(seconds) if Duration::from_secs(seconds) >= TIMEOUT => {
                 sleep(TIMEOUT).await;
-                self.take(shipment, number);
+                self.take(signal, &numbers);
                 broken(Break::Timeout)
             }
             Mood::Well | Mood::Slow(_) => {
                 let latency = if let Mood::Slow(seconds) = mood { Duration::from_secs(seconds) } else { self.latency };
                 sleep(latency / 2).await;
-                self.take(shipment, number);
+                self.take(signal, &numbers);
                 sleep(latency / 2).await;
                 Answer::accepted()
             }

@@ -60,7 +60,7 @@ pub(super) struct Life {
 impl World {
     pub(super) fn new(seed: u64, fate: Fate) -> World {
         let start = Instant::now();
-        let mut setting = Setting::new(&NAMES[..fate.latencies.len()]);
+        let mut setting = Setting::new(&NAMES[..fate.latencies.len()]).merging();
         setting.chain.fallback_takes_backlog = fate.backlog;
         setting.queue.durability = Durability::Fsync;
         setting.queue.memory_limit = Some(16 << 20);
@@ -85,7 +85,7 @@ impl World {
         }
     }
 
-    pub(super) async fn play(mut self) -> u64 {
+    pub(super) async fn play(mut self) -> (u64, u64) {
         let mut life = self.begin();
         for signal in Signal::ALL {
             let seed = self.seed * 3 + signal.index() as u64;
@@ -110,7 +110,7 @@ impl World {
             sleep(Duration::from_secs(10)).await;
         }
         oracle.check().await;
-        self.digest(&life)
+        (self.digest(&life), self.peers.iter().map(|peer| peer.merged()).sum())
     }
 
     fn begin(&mut self) -> Life {
