@@ -64,9 +64,9 @@ pub enum StartError {
     /// A target cannot be set up: a certificate or token cannot be read.
     #[error(transparent)]
     Target(#[from] target::BuildError),
-    /// A door cannot be opened.
+    /// A door cannot be opened: its address is taken, or a file that it needs is of no use.
     #[error(transparent)]
-    Door(#[from] receive::BindError),
+    Door(#[from] receive::OpenError),
     /// The admin port cannot be opened.
     #[error(transparent)]
     Admin(#[from] observe::BindError),

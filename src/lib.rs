@@ -16,9 +16,10 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`batch`], [`units`], [`tally`] | the words every part shares; they import nothing of ours |
+//! | [`files`] | what is read from files that others change: certificates, keys, tokens |
 //! | [`config`] | one typed section per part, loading, validation with line and column |
 //! | [`otlp`] | what the protocol says: pure functions without I/O |
-//! | [`receive`] | the doors: gRPC, HTTP, admission |
+//! | [`receive`] | the doors: gRPC, HTTP, TLS, credentials, admission |
 //! | [`queue`] | the write-ahead queue on RocksDB: append, lease, settle |
 //! | [`deliver`] | chain, breaker, backoff, lanes, the delivery loop |
 //! | [`target`] | where batches go: gRPC, HTTP, file; health probes |
@@ -30,6 +31,7 @@ pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod deliver;
+pub mod files;
 pub mod observe;
 pub mod otlp;
 pub mod queue;

@@ -2,7 +2,7 @@
 //!
 //! Every few seconds the configuration is read as at the start, with everything that it names, and compared. So it does not matter how
 //! a change came about: a file that was edited, a ConfigMap whose symlink was swapped, a secret behind `${file:…}`. What the files of
-//! certificates and tokens hold is the targets' affair, which read them again by themselves.
+//! certificates and tokens hold is the affair of targets and doors, which read them again by themselves.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -8,6 +8,7 @@ use std::panic;
 use super::out;
 use crate::app::StartError;
 use crate::queue::OpenError;
+use crate::receive;
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +49,8 @@ pub(super) const HELP: &str = "Exit codes:
 impl From<&StartError> for Code {
     fn from(error: &StartError) -> Code {
         match error {
-            StartError::Target(_) => Code::Usage,
-            StartError::Door(_) | StartError::Admin(_) => Code::InUse,
+            StartError::Target(_) | StartError::Door(receive::OpenError::File { .. }) => Code::Usage,
+            StartError::Door(receive::OpenError::Bind(_)) | StartError::Admin(_) => Code::InUse,
             StartError::Queue(error) => Code::from(error),
             StartError::ByHand(_) => Code::Store,
             StartError::Metrics(_) | StartError::Thread(_) => Code::Bug,

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -19,6 +20,9 @@ use crate::config::{Config, Override};
 
 /// Beyond `shutdown.timeout`, which [`App::stop`] keeps by itself: the last line against something that hangs.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Open files beside those of clients: the store's, targets, the admin port.
+const OWN_FILES: u64 = 1024;
 
 /// Runs the gateway until a signal.
 pub(super) fn run(args: &RunArgs) -> Code {
@@ -37,7 +41,19 @@ pub(super) fn run(args: &RunArgs) -> Code {
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
+    allow_open_files(loaded.config.receivers.max_connections);
     on_runtime(serve(loaded.config, load, args.ports_file.as_deref()))
+}
+
+/// Raises the limit of open files to the most that the system allows. The usual one, 1024, is for programs that cannot count
+/// further, and each connection is one: at the limit the store could not open its files either.
+fn allow_open_files(connections: usize) {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let allowed = if raised.is_ok() { maximum } else { current };
+    if allowed.is_some_and(|allowed| allowed < connections as u64 + OWN_FILES) {
+        warn!(allowed, "open files are limited to fewer than receivers.otlp.max_connections needs");
+    }
 }
 
 /// Carries out a command on a runtime of its own. What hangs on the runtime's threads afterwards is left behind.

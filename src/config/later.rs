@@ -1,6 +1,5 @@
 //! Keys that are read and checked, but whose feature is not built yet. Setting one to something else than its default gives a
-//! warning, or a mistake where going on would leave a door open that somebody wanted locked. A line leaves its table with
-//! the change that builds its feature.
+//! warning. A line leaves the table with the change that builds its feature.
 
 use super::mistake::Mistake;
 use super::reader::Report;
@@ -17,28 +16,16 @@ const LATER: &[(&str, &str)] = &[
     ("telemetry.traces", "spillway makes no spans of its own until then"),
 ];
 
-/// The same, for keys that protect a door.
-const REFUSED: &[(&str, &str)] = &[
-    ("receivers.otlp.protocols.*.tls", "the door would speak plain text; put it on loopback, or a TLS proxy before it"),
-    ("receivers.otlp.auth", "the door would let everybody in; put it on loopback, or a proxy that asks before it"),
-];
-
-/// Reports each key in the tables whose value in `effective` differs from the one in `defaults`; `written` says where it is.
+/// Warns of each key in the table whose value in `effective` differs from the one in `defaults`; `written` says where it is.
 pub(super) fn check(effective: &Node, defaults: &Node, written: &Node, report: &Report) {
     for (pattern, until) in LATER {
-        set_otherwise(pattern, until, effective, defaults, written, |found| report.warning(found));
-    }
-    for (pattern, without) in REFUSED {
-        set_otherwise(pattern, without, effective, defaults, written, |found| report.mistake(found));
-    }
-}
-
-fn set_otherwise(pattern: &str, so: &str, effective: &Node, defaults: &Node, written: &Node, found: impl Fn(Mistake)) {
-    let pattern: Vec<&str> = pattern.split('.').collect();
-    for path in paths(effective, &pattern) {
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        if effective.find(&path).map(values) != defaults.find(&path).map(values) {
-            found(Mistake::new(written.place(&path), format!("`{}` is not built yet: {so}", path.join("."))));
+        let pattern: Vec<&str> = pattern.split('.').collect();
+        for path in paths(effective, &pattern) {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            if effective.find(&path).map(values) != defaults.find(&path).map(values) {
+                let what = format!("`{}` is not built yet: {until}", path.join("."));
+                report.warning(Mistake::new(written.place(&path), what));
+            }
         }
     }
 }
@@ -79,7 +66,7 @@ mod tests {
         let source = Source::Text { name: "reference.yaml".to_owned(), text };
         let config = Config::load(&source, &[], &|_| None).unwrap().config;
         let tree = crate::config::show::tree(&config);
-        for (pattern, _) in LATER.iter().chain(REFUSED) {
+        for (pattern, _) in LATER {
             assert!(!paths(&tree, &pattern.split('.').collect::<Vec<_>>()).is_empty(), "{pattern}");
         }
     }

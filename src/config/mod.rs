@@ -32,7 +32,7 @@ pub use load::{Loaded, Override, Source};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use process::{AdminConfig, ClusterConfig, LogFormat, ShutdownConfig, TagAction, TelemetryConfig};
 pub use queue::{DeadLetterConfig, Durability, Order, QueueConfig, QueueSize, SignalQueue, WhenFull};
-pub use receivers::{DoorAuth, DoorTls, GrpcConfig, HttpConfig, ReceiverConfig};
+pub use receivers::{DoorAuth, DoorTls, GrpcConfig, HttpConfig, ReceiverConfig, TlsVersion};
 pub use secret::Secret;
 pub use targets::{
     BreakerConfig, EndpointError, FileConfig, HealthConfig, MergeConfig, NetworkConfig, Probe, Protocol, RetryConfig,

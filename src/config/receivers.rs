@@ -96,13 +96,35 @@ pub struct DoorTls {
     pub key_file: PathBuf,
     /// PEM roots that client certificates must descend from; `None` asks for none.
     pub client_ca_file: Option<PathBuf>,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
 }
 
-/// Credentials that clients must show.
+/// A version of TLS. Older ones are broken, and not spoken at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsVersion {
+    /// 1.2
+    #[default]
+    V12,
+    /// 1.3
+    V13,
+}
+
+impl TlsVersion {
+    /// Both, with their names.
+    pub const ALL: [(&'static str, TlsVersion); 2] = [("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        TlsVersion::ALL[self as usize].0
+    }
+}
+
+/// Credentials of which clients must show one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DoorAuth {
-    /// File with the bearer token.
+    /// File with bearer tokens, one a line.
     pub bearer_token_file: Option<PathBuf>,
-    /// File with `user:password`.
+    /// File with `user:password` pairs, one a line.
     pub basic_file: Option<PathBuf>,
 }

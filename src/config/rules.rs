@@ -9,6 +9,7 @@ use super::nearest::{list, nearest};
 use super::queue::QueueSize;
 use super::read::{ParsedEndpoint, parse_bind};
 use super::reader::Report;
+use super::receivers::DoorAuth;
 use super::targets::{FileConfig, TargetConfig, TargetKind};
 use super::tree::Node;
 use super::volume;
@@ -22,6 +23,7 @@ pub(super) fn check(config: &Config, tree: &Node, report: &Report) {
         rules.chain(signal);
     }
     rules.ports();
+    rules.open_credentials();
     for target in &config.targets {
         match &target.kind {
             TargetKind::Network(_) => rules.own_door(target),
@@ -140,6 +142,24 @@ impl Rules<'_> {
                     let place = if self.tree.has(&path) { self.tree.place(&path) } else { self.tree.place(&other) };
                     self.report.mistake(Mistake::new(place, what).expected("a port for each"));
                 }
+            }
+        }
+    }
+
+    /// Credentials that whoever is on the way can read, and then show.
+    fn open_credentials(&self) {
+        let receivers = &self.config.receivers;
+        if receivers.auth == DoorAuth::default() {
+            return;
+        }
+        let grpc = receivers.grpc.as_ref().map(|door| ("grpc", &door.endpoint, &door.tls));
+        let http = receivers.http.as_ref().map(|door| ("http", &door.endpoint, &door.tls));
+        for (door, endpoint, _) in [grpc, http].into_iter().flatten().filter(|(_, _, tls)| tls.is_none()) {
+            if parse_bind(endpoint).is_none_or(|(host, _)| !is_loopback(&host)) {
+                let path = ["receivers", "otlp", "protocols", door];
+                let what = format!("clients send their credentials to `{}` in plain text", path.join("."));
+                let warning = Mistake::new(self.tree.place(&path), what);
+                self.report.warning(warning.expected("`tls` beside its endpoint, or an endpoint on loopback"));
             }
         }
     }

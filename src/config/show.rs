@@ -75,13 +75,14 @@ fn receiver(config: &ReceiverConfig) -> Node {
 }
 
 fn door_tls(tls: Option<&DoorTls>) -> Node {
-    let (cert, key, ca) = match tls {
-        Some(DoorTls { cert_file, key_file, client_ca_file }) => {
-            (path(cert_file), path(key_file), file(client_ca_file))
+    let (cert, key, ca, min_version) = match tls {
+        Some(DoorTls { cert_file, key_file, client_ca_file, min_version }) => {
+            (path(cert_file), path(key_file), file(client_ca_file), *min_version)
         }
-        None => (text(""), text(""), text("")),
+        None => (text(""), text(""), text(""), TlsVersion::default()),
     };
-    map([("cert_file", cert), ("key_file", key), ("client_ca_file", ca)])
+    let min_version = text(min_version.as_str());
+    map([("cert_file", cert), ("key_file", key), ("client_ca_file", ca), ("min_version", min_version)])
 }
 
 fn queue_node(config: &QueueConfig) -> Node {

@@ -29,6 +29,8 @@ pub(super) fn doors() -> receive::snapshot::Snapshot {
         admission_wait: nothing(),
         inflight_bytes: 0,
         connections: 0,
+        turned_away: Vec::new(),
+        files: Vec::new(),
     }
 }
 

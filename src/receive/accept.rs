@@ -8,7 +8,9 @@ use http::HeaderMap;
 use tokio::time::timeout_at;
 
 use super::admission::Room;
+use super::auth::Auth;
 use super::body::Limits;
+use super::budget::Budget;
 use super::inspect::{Form, Inspected, Inspector};
 use super::notice::Notices;
 use super::refusal::Refusal;
@@ -24,6 +26,7 @@ pub(super) struct Gate {
     pub(super) queue: Queue,
     pub(super) stats: Arc<Stats>,
     pub(super) rules: Arc<Rules>,
+    auth: Arc<Auth>,
     inspector: Inspector,
     notices: Notices,
     no_headers: Headers,
@@ -45,6 +48,8 @@ pub(super) struct Call<S> {
     pub(super) deadline: Option<Duration>,
     /// All of its headers.
     pub(super) headers: HeaderMap,
+    /// What its connection may hold.
+    pub(super) connection: Arc<Budget>,
     /// Its body.
     pub(super) source: S,
 }
@@ -80,10 +85,14 @@ pub(super) async fn accept(gate: &Gate, call: Call<impl Source>) -> Result<(), R
 async fn pass(gate: &Gate, call: Call<impl Source>, entry: &mut Entry<'_>) -> Result<(), Refusal> {
     let Call { signal, limits, .. } = call;
 
+    // authenticate: of a stranger's request nothing else is looked at
+    gate.auth.admit(&call.headers)?;
+
     // admit: nothing is read that could not be taken
     let (media, encoding) = call.form?;
     gate.queue.admits(signal)?;
-    let mut room = gate.rules.admission.room(&gate.stats, call.deadline);
+    let head = call.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let mut room = gate.rules.admission.room(&call.connection, &gate.stats, call.deadline, head);
 
     // read
     let (body, encoding) = call.source.read(encoding, limits, &mut room).await?;
@@ -111,9 +120,14 @@ async fn pass(gate: &Gate, call: Call<impl Source>, entry: &mut Entry<'_>) -> Re
 
 impl Gate {
     /// The doors' common part, for requests into `queue`.
-    pub(super) fn new(rules: Arc<Rules>, queue: Queue, stats: Arc<Stats>) -> Gate {
+    pub(super) fn new(rules: Arc<Rules>, auth: Arc<Auth>, queue: Queue, stats: Arc<Stats>) -> Gate {
         let (inspector, notices) = (Inspector::new(), Notices::default());
-        Gate { queue, stats, rules, inspector, notices, no_headers: Arc::new([]) }
+        Gate { queue, stats, rules, auth, inspector, notices, no_headers: Arc::new([]) }
+    }
+
+    /// What a new connection may hold.
+    pub(super) fn connection(&self) -> Arc<Budget> {
+        Arc::new(self.rules.admission.connection())
     }
 
     /// The client's headers that stay with the batch. A value that is no text is left out.

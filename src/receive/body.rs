@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http_body::Body;
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::admission::Room;
 use super::refusal::Refusal;
@@ -26,10 +26,17 @@ pub(super) struct Limits {
     pub(super) time: Duration,
 }
 
+/// A body has to come at this pace at least: each [`STRIDE`] of it, and what is left of it, within [`STRIDE_TIME`] of waiting
+/// for it. So one that stalls costs little, however long it may take in all.
+const STRIDE: usize = 4 << 10;
+const STRIDE_TIME: Duration = Duration::from_secs(5);
+
 /// Reads the chunks of a body one by one, for a transport that frames them.
 #[derive(Debug)]
 pub(super) struct Chunks<B> {
     body: B,
+    /// Bytes that came of this stride, and the time that is left for it.
+    stride: (usize, Duration),
 }
 
 impl<B> Chunks<B>
@@ -38,17 +45,27 @@ where
     B::Error: std::fmt::Display,
 {
     pub(super) fn new(body: B) -> Chunks<B> {
-        Chunks { body }
+        Chunks { body, stride: (0, STRIDE_TIME) }
     }
 
     /// The next chunk that holds anything; `None` at the end. Trailers are of no interest.
+    ///
+    /// # Errors
+    /// [`Refusal::Stalled`] when it does not come at the least pace, [`Refusal::Broken`].
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         while !self.body.is_end_stream() {
-            match self.body.frame().await {
+            let (came, left) = &mut self.stride;
+            let since = Instant::now();
+            match timeout(*left, self.body.frame()).await.map_err(|_| Refusal::Stalled)? {
                 Some(Ok(frame)) => {
+                    *left = left.saturating_sub(since.elapsed());
                     if let Ok(data) = frame.into_data()
                         && data.has_remaining()
                     {
+                        *came += data.len();
+                        if *came >= STRIDE {
+                            self.stride = (0, STRIDE_TIME);
+                        }
                         return Ok(Some(data));
                     }
                 }
@@ -159,7 +176,8 @@ mod tests {
 
     async fn join(chunks: &[Bytes], expected: Option<usize>, limit: usize) -> Result<Bytes, Refusal> {
         let (admission, stats) = (Admission::new(1 << 20), Stats::new());
-        let mut room = admission.room(&stats, None);
+        let connection = admission.connection();
+        let mut room = admission.room(&connection, &stats, None, 0);
         let mut joined = Joined::new(expected, limit)?;
         for chunk in chunks {
             joined.push(chunk.clone(), &mut room).await?;
@@ -180,6 +198,33 @@ mod tests {
                     assert_eq!(body, bytes[..len], "{len} bytes in chunks of {chunk}, {expected:?} expected");
                 }
             }
+        }
+    }
+
+    /// Bodies that come at some bytes a chunk and some milliseconds between two.
+    /// Guarantees that one which stalls or dribbles is given up after five seconds, and that one which comes is not, however
+    /// long it takes.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stalls_is_given_up() {
+        for (chunk, pause, given_up) in
+            [(1, 1_000, Some(5)), (16 << 10, 6_000, Some(5)), (1 << 10, 1_000, None), (4 << 10, 4_900, None)]
+        {
+            let frames = futures_util::stream::unfold(0, |sent| async move {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                let frame = http_body::Frame::data(Bytes::from(vec![0; chunk]));
+                (sent < 40).then(|| (Ok::<_, std::convert::Infallible>(frame), sent + 1))
+            });
+            let mut chunks = Chunks::new(http_body_util::StreamBody::new(Box::pin(frames)));
+            let since = Instant::now();
+            let ended = loop {
+                match chunks.next().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break None,
+                    Err(Refusal::Stalled) => break Some(since.elapsed().as_secs()),
+                    Err(other) => panic!("{other}"),
+                }
+            };
+            assert_eq!(ended, given_up, "{chunk} bytes each {pause} ms");
         }
     }
 

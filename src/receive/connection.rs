@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,25 +16,31 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::admission::UNREAD;
+use super::notice::Throttle;
+use super::stats::{Stats, Transport, Turned};
+use super::tls::{NoHandshake, Tls};
 use super::wire::Wire;
 
-/// Bytes of one stream that may be on their way: a large request at the pace of a fast network, without waiting for
-/// acknowledgements. Explicit, since adaptive windows begin anew at 64 KiB.
-const STREAM_WINDOW: u32 = 4 << 20;
+/// Bytes of one stream that may be on their way: a usual request at the pace of a fast network, without waiting for
+/// acknowledgements. Explicit, since adaptive windows begin anew at 64 KiB. What a request has in it while it waits for room
+/// counts as [`UNREAD`].
+const STREAM_WINDOW: u32 = UNREAD as u32;
 
 /// The same for all streams of a connection together.
-const CONNECTION_WINDOW: u32 = 16 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
 
 /// Largest frame taken, in bytes. It is buffered whole before it is seen, outside the budget, so it is kept small;
 /// larger ones save next to nothing.
-const MAX_FRAME: u32 = 64 << 10;
+const MAX_FRAME: u32 = 32 << 10;
 
 /// Requests at the same time on one connection. A collector has 10 for each exporter and signal; a proxy in between brings
 /// those of many.
-const MAX_STREAMS: u32 = 256;
+const MAX_STREAMS: u32 = 128;
 
 /// Streams that a client may reset before we have looked at them, and those that we have reset for its errors, before the
 /// connection is ended (CVE-2023-44487 and its kin).
@@ -42,8 +50,8 @@ const MAX_RESETS_FOR_ERRORS: usize = 256;
 /// All headers of a request together, in bytes.
 const MAX_HEADERS: u32 = 16 << 10;
 
-/// Read buffer of an HTTP/1.1 connection, and so the largest chunk of a body.
-const HTTP1_BUFFER: usize = 64 << 10;
+/// Read buffer of an HTTP/1.1 connection, and so the largest chunk of a body and the longest head.
+const HTTP1_BUFFER: usize = 32 << 10;
 
 /// Answers are small; more than this never waits for a client that does not read.
 const SEND_BUFFER: usize = 64 << 10;
@@ -68,6 +76,62 @@ pub(super) struct Manners {
     pub(super) head_timeout: Duration,
 }
 
+/// One of the doors, as its connections meet it.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) transport: Transport,
+    /// `None` for plain text.
+    pub(super) tls: Option<Tls>,
+    pub(super) stats: Arc<Stats>,
+    untold: Throttle,
+}
+
+impl Door {
+    pub(super) fn new(transport: Transport, tls: Option<Tls>, stats: Arc<Stats>) -> Door {
+        Door { transport, tls, stats, untold: Throttle::default() }
+    }
+
+    /// Serves one connection to its end. Whatever goes wrong with it ends here.
+    pub(super) async fn serve<S, B>(
+        &self,
+        manners: Manners,
+        stream: TcpStream,
+        service: S,
+        mut stop: watch::Receiver<bool>,
+    ) where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let Some(tls) = &self.tls else { return talk(manners, stream, service, stop).await };
+        let peer = stream.peer_addr().ok();
+        let shaken = tokio::select! {
+            shaken = tls.shake(stream) => shaken,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match shaken {
+            Ok(stream) => talk(manners, stream, service, stop).await,
+            Err(why) => self.turned_away(&why, peer),
+        }
+    }
+
+    fn turned_away(&self, why: &NoHandshake, peer: Option<SocketAddr>) {
+        let turned = match why {
+            NoHandshake::Gone => return,
+            NoHandshake::Plaintext => Turned::Plaintext,
+            NoHandshake::Slow => Turned::Timeout,
+            NoHandshake::Failed(_) => Turned::Handshake,
+        };
+        self.stats.turn_away(self.transport, turned);
+        tracing::debug!(?peer, %why, "no handshake");
+        if let Some(count) = self.untold.count() {
+            let (door, peer) = (self.transport.as_str(), peer.map(|peer| peer.ip().to_canonical().to_string()));
+            tracing::warn!(door, last = %why, peer, count, "connections without a TLS handshake");
+        }
+    }
+}
+
 /// The protocols of a door, with every limit set.
 fn protocols(manners: &Manners) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
@@ -90,8 +154,7 @@ fn protocols(manners: &Manners) -> Builder<TokioExecutor> {
     builder
 }
 
-/// Serves one connection to its end. Whatever goes wrong with it ends here.
-pub(super) async fn serve<T, S, B>(manners: Manners, stream: T, service: S, stop: watch::Receiver<bool>)
+async fn talk<T, S, B>(manners: Manners, stream: T, service: S, stop: watch::Receiver<bool>)
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,

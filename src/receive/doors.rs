@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::service_fn;
+use ::http::Request;
+use futures_util::future::OptionFuture;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
@@ -14,12 +17,15 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::accept::Gate;
-use super::connection;
+use super::auth::Auth;
+use super::connection::Door;
 use super::notice::Throttle;
 use super::rules::Rules;
-use super::stats::{Stats, Transport};
-use super::{grpc, http};
+use super::stats::{Stats, Transport, Turned};
+use super::tls::Tls;
+use super::{files, grpc, http};
 use crate::config::ReceiverConfig;
+use crate::files::FileError;
 use crate::queue::Queue;
 
 /// Connections that the kernel holds until they are accepted: those of a whole cluster that come back at once.
@@ -32,8 +38,25 @@ const REST: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Doors {
     rules: Arc<Rules>,
-    grpc: Option<TcpListener>,
-    http: Option<TcpListener>,
+    auth: Arc<Auth>,
+    grpc: Option<(TcpListener, Option<Tls>)>,
+    http: Option<(TcpListener, Option<Tls>)>,
+}
+
+/// Doors that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A certificate, a key or credentials are of no use.
+    #[error("receivers.otlp.{key}: {source}")]
+    File {
+        /// The key, below `receivers.otlp`.
+        key: &'static str,
+        /// The file that it names, and what is wrong with it.
+        source: FileError,
+    },
 }
 
 /// A door whose address cannot be listened on.
@@ -49,11 +72,6 @@ pub struct BindError {
 }
 
 impl BindError {
-    /// Whether another socket has the address.
-    pub fn in_use(&self) -> bool {
-        self.source.kind() == io::ErrorKind::AddrInUse
-    }
-
     fn remedy(&self) -> &'static str {
         match self.source.kind() {
             io::ErrorKind::AddrInUse => "the port is in use; stop what listens there, or choose another port",
@@ -68,30 +86,39 @@ impl BindError {
 }
 
 impl Doors {
-    /// Binds the doors that are configured. Port 0 lets the system choose; see [`Doors::grpc_address`].
+    /// Binds the doors that are configured, having read the files they need. Port 0 lets the system choose; see
+    /// [`Doors::grpc_address`].
     ///
     /// # Errors
-    /// [`BindError`], which names the door, its endpoint and the remedy.
-    pub async fn bind(config: &ReceiverConfig) -> Result<Doors, BindError> {
+    /// [`OpenError`], which names the door, its endpoint or file, and the remedy.
+    pub async fn bind(config: &ReceiverConfig) -> Result<Doors, OpenError> {
+        let no_use = |key| move |source| OpenError::File { key, source };
+        let auth = Auth::new(&config.auth).map_err(|(key, source)| OpenError::File { key, source })?;
         let grpc = match &config.grpc {
-            Some(grpc) => Some(listen("grpc", &grpc.endpoint).await?),
+            Some(grpc) => {
+                let tls = grpc.tls.as_ref().map(Tls::new).transpose().map_err(no_use("protocols.grpc.tls"))?;
+                Some((listen("grpc", &grpc.endpoint).await?, tls))
+            }
             None => None,
         };
         let http = match &config.http {
-            Some(http) => Some(listen("http", &http.endpoint).await?),
+            Some(http) => {
+                let tls = http.tls.as_ref().map(Tls::new).transpose().map_err(no_use("protocols.http.tls"))?;
+                Some((listen("http", &http.endpoint).await?, tls))
+            }
             None => None,
         };
-        Ok(Doors { rules: Arc::new(Rules::new(config)), grpc, http })
+        Ok(Doors { rules: Arc::new(Rules::new(config)), auth: Arc::new(auth), grpc, http })
     }
 
     /// Where OTLP/gRPC is spoken; `None` without that door.
     pub fn grpc_address(&self) -> Option<SocketAddr> {
-        self.grpc.as_ref()?.local_addr().ok()
+        self.grpc.as_ref()?.0.local_addr().ok()
     }
 
     /// Where OTLP/HTTP is spoken; `None` without that door.
     pub fn http_address(&self) -> Option<SocketAddr> {
-        self.http.as_ref()?.local_addr().ok()
+        self.http.as_ref()?.0.local_addr().ok()
     }
 
     /// What the doors allow, to be changed while they serve.
@@ -103,66 +130,65 @@ impl Doors {
     /// returns when the last connection has. How long that may take is the caller's to limit: dropping the future ends
     /// every connection at once.
     pub async fn serve(self, queue: Queue, stats: Arc<Stats>, stop: watch::Receiver<bool>) {
-        let gate = Arc::new(Gate::new(self.rules, queue, stats));
-        let grpc = async {
-            if let Some(listener) = self.grpc {
-                serve_grpc(&gate, Entrance::new(listener, &gate, &stop)).await;
-            }
+        let Doors { rules, auth, grpc, http } = self;
+        let gate = Arc::new(Gate::new(rules, Arc::clone(&auth), queue, Arc::clone(&stats)));
+        let entrance = |transport, (listener, tls)| {
+            let (door, rules) = (Door::new(transport, tls, Arc::clone(&stats)), Arc::clone(&gate.rules));
+            Entrance { listener, door: Arc::new(door), rules, stop: stop.clone() }
         };
-        let http = async {
-            if let Some(listener) = self.http {
-                serve_http(&gate, Entrance::new(listener, &gate, &stop)).await;
-            }
-        };
-        tokio::join!(grpc, http);
+        let grpc = grpc.map(|bound| entrance(Transport::Grpc, bound));
+        let http = http.map(|bound| entrance(Transport::Http, bound));
+        let doors = [&grpc, &http].map(|entrance| entrance.as_ref().map(|entrance| Arc::clone(&entrance.door)));
+        tokio::join!(
+            OptionFuture::from(grpc.map(|entrance| serve_grpc(Arc::clone(&gate), entrance))),
+            OptionFuture::from(http.map(|entrance| serve_http(Arc::clone(&gate), entrance))),
+            files::follow(auth, doors, Arc::clone(&stats), stop.clone()),
+        );
     }
 }
 
-async fn serve_grpc(gate: &Arc<Gate>, entrance: Entrance) {
-    let gate = Arc::clone(gate);
-    entrance
-        .admit(move |stream, stop| {
-            let manners = gate.rules.now().manners(Transport::Grpc);
-            let gate = Arc::clone(&gate);
-            let service = service_fn(move |request| {
-                let gate = Arc::clone(&gate);
-                async move { Ok::<_, Infallible>(grpc::answer(&gate, request).await) }
-            });
-            connection::serve(manners, stream, service, stop)
-        })
-        .await;
+async fn serve_grpc(gate: Arc<Gate>, entrance: Entrance) {
+    let serve = move |door: Arc<Door>, stream, stop| {
+        let manners = gate.rules.now().manners(Transport::Grpc);
+        let (gate, budget) = (Arc::clone(&gate), gate.connection());
+        let service = service_fn(move |request| {
+            let (gate, budget) = (Arc::clone(&gate), Arc::clone(&budget));
+            async move { Ok::<_, Infallible>(grpc::answer(&gate, budget, request).await) }
+        });
+        async move { door.serve(manners, stream, service, stop).await }
+    };
+    entrance.admit(serve).await;
 }
 
-async fn serve_http(gate: &Arc<Gate>, entrance: Entrance) {
-    let service = TowerToHyperService::new(http::router(Arc::clone(gate)));
-    let gate = Arc::clone(gate);
-    entrance
-        .admit(move |stream, stop| {
-            connection::serve(gate.rules.now().manners(Transport::Http), stream, service.clone(), stop)
-        })
-        .await;
+async fn serve_http(gate: Arc<Gate>, entrance: Entrance) {
+    let routes = TowerToHyperService::new(http::router(Arc::clone(&gate)));
+    let serve = move |door: Arc<Door>, stream, stop| {
+        let manners = gate.rules.now().manners(Transport::Http);
+        let (routes, budget) = (routes.clone(), gate.connection());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Arc::clone(&budget));
+            routes.call(request)
+        });
+        async move { door.serve(manners, stream, service, stop).await }
+    };
+    entrance.admit(serve).await;
 }
 
 /// One listening socket and what concerns its connections alike.
 struct Entrance {
     listener: TcpListener,
+    door: Arc<Door>,
     rules: Arc<Rules>,
-    stats: Arc<Stats>,
     stop: watch::Receiver<bool>,
 }
 
 impl Entrance {
-    fn new(listener: TcpListener, gate: &Gate, stop: &watch::Receiver<bool>) -> Entrance {
-        let (rules, stats) = (Arc::clone(&gate.rules), Arc::clone(&gate.stats));
-        Entrance { listener, rules, stats, stop: stop.clone() }
-    }
-
     /// Accepts connections and serves each in a task of its own until the stop; then waits for those tasks.
-    async fn admit<F>(self, serve: impl Fn(TcpStream, watch::Receiver<bool>) -> F)
+    async fn admit<F>(self, serve: impl Fn(Arc<Door>, TcpStream, watch::Receiver<bool>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Entrance { listener, rules, stats, mut stop } = self;
+        let Entrance { listener, door, rules, mut stop } = self;
         let mut open = JoinSet::new();
         let (refused, failed) = (Throttle::default(), Throttle::default());
         loop {
@@ -172,11 +198,11 @@ impl Entrance {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => match stats.connect(rules.now().connections) {
+                Ok((stream, peer)) => match door.stats.connect(rules.now().connections) {
                     Some(connected) => {
                         // Answers are single small writes that somebody waits for.
                         let _ = stream.set_nodelay(true);
-                        let connection = serve(stream, stop.clone());
+                        let connection = serve(Arc::clone(&door), stream, stop.clone());
                         open.spawn(async move {
                             connection.await;
                             drop(connected);
@@ -184,6 +210,7 @@ impl Entrance {
                     }
                     // At once, rather than after its deadline, the client learns that it has to go elsewhere or come back.
                     None => {
+                        door.stats.turn_away(door.transport, Turned::Full);
                         tracing::debug!(%peer, "connection refused");
                         if let Some(count) = refused.count() {
                             tracing::warn!(count, "connections refused: receivers.otlp.max_connections are open");

@@ -17,6 +17,7 @@ pub(super) struct Notices {
     malformed: Throttle,
     too_large: Throttle,
     unsupported: Throttle,
+    unauthenticated: Throttle,
 }
 
 impl Notices {
@@ -29,6 +30,7 @@ impl Notices {
             Outcome::Malformed => &self.malformed,
             Outcome::TooLarge => &self.too_large,
             Outcome::Unsupported => &self.unsupported,
+            Outcome::Unauthenticated => &self.unauthenticated,
             _ => return,
         };
         if let Some(count) = throttle.count() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::auth::Schemes;
 use super::stats::Outcome;
 use crate::otlp::inflate::InflateError;
 use crate::otlp::malformed::Malformed;
@@ -46,6 +47,9 @@ pub(super) enum Refusal {
         /// The content type, as the client wrote it.
         name: String,
     },
+    /// Its client showed nothing that the doors know.
+    #[error("credentials are missing, or not known here")]
+    Unauthenticated(Schemes),
     /// The doors have no room for it.
     #[error("too much is on its way from the doors to the disk")]
     Overloaded,
@@ -61,6 +65,9 @@ pub(super) enum Refusal {
     /// The client took too long to send it.
     #[error("the request did not arrive within {} s", .0.as_secs_f32())]
     Slow(Duration),
+    /// The client stopped sending, or nearly.
+    #[error("the request comes too slowly: nothing, or next to nothing, within 5 s")]
+    Stalled,
     /// The client, or the network, broke off. Hardly anybody reads this.
     #[error("the request broke off: {0}")]
     Broken(String),
@@ -81,10 +88,11 @@ impl Refusal {
             Refusal::Malformed(_) | Refusal::Undecodable(_) => Outcome::Malformed,
             Refusal::TooLarge { .. } => Outcome::TooLarge,
             Refusal::Encoding { .. } | Refusal::Media { .. } => Outcome::Unsupported,
+            Refusal::Unauthenticated(_) => Outcome::Unauthenticated,
             Refusal::Overloaded => Outcome::Overloaded,
             Refusal::Full { .. } => Outcome::Full,
             Refusal::Unavailable(_) | Refusal::Bug => Outcome::Unavailable,
-            Refusal::Slow(_) | Refusal::Broken(_) => Outcome::Aborted,
+            Refusal::Slow(_) | Refusal::Stalled | Refusal::Broken(_) => Outcome::Aborted,
         }
     }
 
@@ -107,8 +115,9 @@ impl Refusal {
             Refusal::Undecodable(_) | Refusal::Media { .. } => code::INVALID_ARGUMENT,
             Refusal::TooLarge { .. } => code::RESOURCE_EXHAUSTED,
             Refusal::Encoding { .. } => code::UNIMPLEMENTED,
+            Refusal::Unauthenticated(_) => code::UNAUTHENTICATED,
             Refusal::Overloaded | Refusal::Full { .. } | Refusal::Unavailable(_) => code::UNAVAILABLE,
-            Refusal::Slow(_) => DEADLINE_EXCEEDED,
+            Refusal::Slow(_) | Refusal::Stalled => DEADLINE_EXCEEDED,
             Refusal::Broken(_) => ABORTED,
             Refusal::Bug => code::INTERNAL,
         };
@@ -121,8 +130,9 @@ impl Refusal {
             Refusal::Malformed(_) | Refusal::Undecodable(_) | Refusal::Broken(_) => StatusCode::BAD_REQUEST,
             Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Encoding { .. } | Refusal::Media { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Refusal::Overloaded | Refusal::Full { .. } | Refusal::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Refusal::Slow(_) => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Slow(_) | Refusal::Stalled => StatusCode::REQUEST_TIMEOUT,
             Refusal::Bug => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

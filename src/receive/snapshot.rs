@@ -24,7 +24,19 @@ pub struct Snapshot {
     pub inflight_bytes: u64,
     /// Open connections.
     pub connections: u64,
+    /// Connections turned away, by door and by reason, which is one of [`TURNED_AWAY`].
+    pub turned_away: Vec<(&'static str, &'static str, u64)>,
+    /// Files of certificates and credentials: what they are for (one of [`FILES`]), how often they were read anew, and
+    /// whether what they hold is in force, as it is where none are configured.
+    pub files: Vec<(&'static str, u64, bool)>,
 }
+
+/// Every reason for which a connection is turned away: too many are open, it speaks no TLS at a door that does, its
+/// handshake fails or takes too long.
+pub const TURNED_AWAY: [&str; 4] = ["full", "plaintext", "handshake", "timeout"];
+
+/// What the files of the doors are for.
+pub const FILES: [&str; 4] = ["grpc_tls", "http_tls", "bearer_tokens", "basic_users"];
 
 /// Requests of one kind that ended one way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +56,18 @@ impl Requests {
     pub const TRANSPORTS: [&'static str; 2] = ["grpc", "http"];
 
     /// Every value of the `outcome` label: the first two were answered OK.
-    pub const OUTCOMES: [&'static str; 9] =
-        ["accepted", "empty", "malformed", "too_large", "unsupported", "overloaded", "full", "unavailable", "aborted"];
+    pub const OUTCOMES: [&'static str; 10] = [
+        "accepted",
+        "empty",
+        "unauthenticated",
+        "malformed",
+        "too_large",
+        "unsupported",
+        "overloaded",
+        "full",
+        "unavailable",
+        "aborted",
+    ];
 
     /// The outcomes that refuse, which are the values of the `reason` label of refused items.
     pub const REFUSALS: &'static [&'static str] = Requests::OUTCOMES.split_at(2).1;

@@ -1,14 +1,15 @@
 //! Counting at the doors. What the counts are called elsewhere is not known here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::refusal::Refusal;
-use super::snapshot::{Requests, Snapshot};
+use super::snapshot::{FILES, Requests, Snapshot, TURNED_AWAY};
 use crate::batch::Signal;
+use crate::files::Look;
 use crate::tally::{Counter, Histogram};
 
 /// From one group commit on a fast disk to the longest a client is left without an answer, in seconds.
@@ -26,11 +27,24 @@ pub(super) enum Transport {
     Http,
 }
 
+impl Transport {
+    /// Its name, one of [`Requests::TRANSPORTS`].
+    pub(super) fn as_str(self) -> &'static str {
+        Requests::TRANSPORTS[self as usize]
+    }
+
+    /// What the certificates of its door are told as, one of [`FILES`].
+    pub(super) fn files(self) -> &'static str {
+        FILES[self as usize]
+    }
+}
+
 /// How a request ended; the order is that of [`Requests::OUTCOMES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Accepted,
     Empty,
+    Unauthenticated,
     Malformed,
     TooLarge,
     Unsupported,
@@ -38,6 +52,15 @@ pub(super) enum Outcome {
     Full,
     Unavailable,
     Aborted,
+}
+
+/// Why a connection is turned away; the order is that of [`TURNED_AWAY`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turned {
+    Full,
+    Plaintext,
+    Handshake,
+    Timeout,
 }
 
 impl Outcome {
@@ -60,6 +83,15 @@ pub struct Stats {
     wait: Histogram,
     inflight: AtomicU64,
     connections: AtomicU64,
+    turned_away: [[Counter; TURNED_AWAY.len()]; 2],
+    files: [FileCounts; FILES.len()],
+}
+
+/// One kind of file.
+#[derive(Debug, Default)]
+struct FileCounts {
+    renewed: Counter,
+    refused: AtomicBool,
 }
 
 impl Default for Stats {
@@ -75,6 +107,8 @@ impl Default for Stats {
             wait: Histogram::new(WAIT_SECONDS),
             inflight: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            turned_away: Default::default(),
+            files: Default::default(),
         }
     }
 }
@@ -106,7 +140,25 @@ impl Stats {
             admission_wait: self.wait.distribution(),
             inflight_bytes: self.inflight.load(Relaxed),
             connections: self.connections.load(Relaxed),
+            turned_away: self.turned_away(),
+            files: self.files(),
         }
+    }
+
+    fn turned_away(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let doors = Requests::TRANSPORTS.into_iter().zip(&self.turned_away);
+        let by_reason = |(door, reasons): (_, &[Counter; 4])| {
+            TURNED_AWAY
+                .into_iter()
+                .zip(reasons.each_ref().map(Counter::get))
+                .map(move |(why, count)| (door, why, count))
+        };
+        doors.flat_map(by_reason).collect()
+    }
+
+    fn files(&self) -> Vec<(&'static str, u64, bool)> {
+        let of = |(of, counts): (_, &FileCounts)| (of, counts.renewed.get(), !counts.refused.load(Relaxed));
+        FILES.into_iter().zip(&self.files).map(of).collect()
     }
 
     /// A request begins. It counts as aborted unless [`Entry::close`] says how it ended: a client that goes away takes
@@ -127,6 +179,22 @@ impl Stats {
         let open = self.connections.fetch_add(1, Relaxed);
         let connected = Connected(Arc::clone(self));
         (open < most).then_some(connected)
+    }
+
+    /// A connection was turned away.
+    pub(super) fn turn_away(&self, door: Transport, why: Turned) {
+        self.turned_away[door as usize][why as usize].add(1);
+    }
+
+    /// The files of one of [`FILES`] were looked at.
+    pub(super) fn looked(&self, of: &'static str, look: Look) {
+        let Some(counts) = FILES.iter().position(|name| *name == of).map(|position| &self.files[position]) else {
+            return;
+        };
+        counts.refused.store(look == Look::Refused, Relaxed);
+        if look == Look::Renewed {
+            counts.renewed.add(1);
+        }
     }
 
     /// One request waited that long for room.
@@ -275,7 +343,8 @@ mod tests {
         assert_eq!(Requests::OUTCOMES[Outcome::Full as usize], "full");
         assert_eq!(Requests::OUTCOMES[Outcome::Malformed as usize], "malformed");
         assert_eq!(Outcome::Empty.refusal(), None);
-        assert_eq!(Outcome::Malformed.refusal(), Some(0));
+        assert_eq!(Outcome::Unauthenticated.refusal(), Some(0));
+        assert_eq!(TURNED_AWAY[Turned::Timeout as usize], "timeout");
     }
 
     /// Guards of two connections and of some bytes.

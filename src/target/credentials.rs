@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 
 use super::error::BuildError;
-use super::watched::Watched;
 use crate::config::TargetAuth;
+use crate::files::Watched;
 
 /// Credentials shown to a target.
 pub(super) struct Credentials(Option<Watched<HeaderValue>>);

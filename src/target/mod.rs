@@ -18,7 +18,6 @@ mod pool;
 mod probe;
 mod route;
 mod tls;
-mod watched;
 mod words;
 
 use std::future::Future;

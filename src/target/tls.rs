@@ -10,14 +10,13 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 
 use self::verify::{Peer, Verifier};
 use super::error::BuildError;
-use super::watched::Watched;
 use crate::config::TlsConfig;
+use crate::files::{FileError, Watched, pem};
 
 /// A client's TLS configuration that follows its files.
 pub(super) type Tls = Watched<ClientConfig>;
@@ -101,9 +100,8 @@ impl Reader {
         match (&self.config.cert_file, &self.config.key_file) {
             (None, None) => Ok(builder.with_no_client_auth()),
             (Some(cert), Some(key)) => {
-                let chain = self.certificates("cert_file", cert)?;
-                let secret = PrivateKeyDer::from_pem_file(key)
-                    .map_err(|error| self.wrong("key_file", Some(key), pem_trouble(&error, "private key")))?;
+                let chain = pem::certificates(cert).map_err(|error| self.no_use("cert_file", error))?;
+                let secret = pem::key(key).map_err(|error| self.no_use("key_file", error))?;
                 builder
                     .with_client_auth_cert(chain, secret)
                     .map_err(|error| self.wrong("key_file", Some(key), format!("{error} (with {})", cert.display())))
@@ -114,45 +112,25 @@ impl Reader {
     }
 
     fn roots(&self) -> Result<RootCertStore, BuildError> {
-        let mut roots = RootCertStore::empty();
-        match &self.config.ca_file {
-            Some(file) => {
-                for certificate in self.certificates("ca_file", file)? {
-                    roots.add(certificate).map_err(|error| self.wrong("ca_file", Some(file), error.to_string()))?;
-                }
-            }
-            None => {
-                let found = rustls_native_certs::load_native_certs();
-                roots.add_parsable_certificates(found.certs);
-                if roots.is_empty() {
-                    let why: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-                    let reason = format!("not set, and the system has no root certificates {}", why.join("; "));
-                    return Err(self.wrong("ca_file", None, reason.trim_end()));
-                }
-            }
+        if let Some(file) = &self.config.ca_file {
+            return pem::roots(file).map_err(|error| self.no_use("ca_file", error));
+        }
+        let (mut roots, found) = (RootCertStore::empty(), rustls_native_certs::load_native_certs());
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            let why: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+            let reason = format!("not set, and the system has no root certificates {}", why.join("; "));
+            return Err(self.wrong("ca_file", None, reason.trim_end()));
         }
         Ok(roots)
     }
 
-    fn certificates(&self, key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, BuildError> {
-        let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let certificates = read.map_err(|error| self.wrong(key, Some(file), pem_trouble(&error, "certificate")))?;
-        match certificates.is_empty() {
-            true => Err(self.wrong(key, Some(file), "holds no PEM certificate")),
-            false => Ok(certificates),
-        }
+    fn no_use(&self, key: &str, error: FileError) -> BuildError {
+        self.wrong(key, Some(&error.file), error.reason)
     }
 
     fn wrong(&self, key: &str, file: Option<&Path>, reason: impl Into<String>) -> BuildError {
         let key = format!("targets.{}.tls.{key}", self.target);
         BuildError { key, file: file.map(PathBuf::from), reason: reason.into() }
-    }
-}
-
-fn pem_trouble(error: &rustls::pki_types::pem::Error, what: &str) -> String {
-    match error {
-        rustls::pki_types::pem::Error::Io(error) => error.to_string(),
-        rustls::pki_types::pem::Error::NoItemsFound => format!("holds no PEM {what}"),
-        other => format!("not readable as PEM: {other}"),
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod auth;
 mod bounds;
 mod broken;
 mod bytes;
@@ -14,3 +15,4 @@ mod refused_http;
 #[path = "../support/skip.rs"]
 mod skip;
 mod support;
+mod tls;

@@ -4,16 +4,17 @@
 use crate::sources;
 
 /// Part → the parts it may name. `config` means its sections: the whole `Config` is for app and cli alone.
-const MAY_NAME: [(&str, &[&str]); 14] = [
+const MAY_NAME: [(&str, &[&str]); 15] = [
     ("batch", &[]),
     ("units", &[]),
     ("tally", &[]),
     ("lib", &[]),
+    ("files", &[]),
     ("otlp", &["batch"]),
-    ("config", &["otlp", "batch", "units"]),
+    ("config", &["otlp", "batch", "files", "units"]),
     ("queue", &["batch", "config", "tally", "units"]),
-    ("target", &["otlp", "batch", "config", "tally", "units"]),
-    ("receive", &["otlp", "queue", "batch", "config", "tally", "units"]),
+    ("target", &["otlp", "batch", "config", "files", "tally", "units"]),
+    ("receive", &["otlp", "queue", "batch", "config", "files", "tally", "units"]),
     ("deliver", &["queue", "target", "otlp", "batch", "config", "tally", "units"]),
     ("observe", &["queue", "deliver", "receive", "batch", "config", "tally", "units"]),
     ("app", &["observe", "deliver", "receive", "target", "queue", "otlp", "batch", "config", "tally", "units"]),

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use spillway::queue::ledger::{DeadReason, DropReason};
-use spillway::receive::snapshot::Requests;
+use spillway::receive::snapshot::{FILES, Requests, TURNED_AWAY};
 
 use crate::exposition::{self, values};
 use crate::support::Gateway;
 
 /// Families that do not start at 0: facts about the process and its limits, and states of which one holds.
-const NOT_ZERO: [&str; 13] = [
+const NOT_ZERO: [&str; 14] = [
     "process_",
     "spillway_active_target",
     "spillway_breaker_state",
@@ -18,6 +18,7 @@ const NOT_ZERO: [&str; 13] = [
     "spillway_concurrency_limit",
     "spillway_config_last_reload_successful",
     "spillway_disk_free_bytes",
+    "spillway_door_files_in_force",
     "spillway_queue_capacity_bytes",
     "spillway_queue_durability",
     "spillway_queue_full_eta_seconds",
@@ -65,6 +66,8 @@ async fn every_label_value_is_there_from_the_start() {
         ("spillway_received_requests_total", "outcome", &Requests::OUTCOMES[..]),
         ("spillway_received_bytes_total", "stage", &["wire", "inflated"][..]),
         ("spillway_refused_items_total", "reason", Requests::REFUSALS),
+        ("spillway_turned_away_connections_total", "reason", &TURNED_AWAY[..]),
+        ("spillway_door_files_in_force", "files", &FILES[..]),
         ("spillway_queue_lane_items", "lane", &["fresh", "backlog"][..]),
         ("spillway_store_state", "state", &["open", "full", "draining", "poisoned", "recovering", "closing"][..]),
         ("spillway_delivered_items_total", "lane", &["fresh", "backlog"][..]),

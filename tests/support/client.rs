@@ -31,9 +31,14 @@ pub(crate) struct Client {
 impl Client {
     /// A client of the door at `address`.
     pub(crate) fn of(transport: Transport, address: SocketAddr) -> Client {
+        Client::patient(transport, address, 5)
+    }
+
+    /// As [`of`](Client::of), one that waits so many seconds for its answers.
+    pub(crate) fn patient(transport: Transport, address: SocketAddr, seconds: u64) -> Client {
         let protocol = if transport == Transport::Grpc { "otlp_grpc" } else { "otlp_http" };
         let text = format!(
-            "targets: {{door: {{protocol: {protocol}, endpoint: \"http://{address}\", timeout: 5s}}}}\nchain: {{primary: door}}\n"
+            "targets: {{door: {{protocol: {protocol}, endpoint: \"http://{address}\", timeout: {seconds}s}}}}\nchain: {{primary: door}}\n"
         );
         let source = Source::Text { name: "client".to_owned(), text };
         let config = Config::load(&source, &[], &|_| None).unwrap().config;
@@ -46,11 +51,16 @@ impl Client {
             Encoding::Identity => plain.to_vec(),
             Encoding::Gzip => Deflater::new().gzip(plain),
         };
+        self.send_encoded(signal, encoding, body, plain.len()).await
+    }
+
+    /// Sends a body that is encoded already, and was so long before.
+    pub(crate) async fn send_encoded(&self, signal: Signal, encoding: Encoding, body: Vec<u8>, plain: usize) -> Answer {
         let batch = Batch {
             signal,
             encoding,
             items: 1,
-            inflated_len: u32::try_from(plain.len()).unwrap(),
+            inflated_len: u32::try_from(plain).unwrap(),
             received_at_ms: 0,
             headers: Arc::from([]),
             body: body.into(),

@@ -21,6 +21,9 @@ pub(crate) struct Home {
     _temporary: Option<tempfile::TempDir>,
     /// Further keys of the section `queue`.
     pub(crate) queue: String,
+    /// Further keys of the section `receivers.otlp`, and of its protocol `grpc`.
+    pub(crate) receivers: String,
+    pub(crate) grpc: String,
     /// Further keys of the section `admin`.
     pub(crate) admin: String,
     /// What the binary is started with: `strace` and its arguments, say.
@@ -55,6 +58,8 @@ impl Home {
             folder: folder.to_owned(),
             _temporary: None,
             queue: String::new(),
+            receivers: String::new(),
+            grpc: String::new(),
             admin: String::new(),
             wrapper: Vec::new(),
         }
@@ -131,10 +136,12 @@ impl Home {
 
     fn places(&self) -> String {
         format!(
-            "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 127.0.0.1:0}}, http: {{endpoint: 127.0.0.1:0}}}}}}}}\n\
+            "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 127.0.0.1:0, {}}}, http: {{endpoint: 127.0.0.1:0}}}}, {}}}}}\n\
              queue: {{directory: {}/queue, {}}}\n\
              admin: {{endpoint: 127.0.0.1:0, {}}}\n\
              shutdown: {{linger: 0, timeout: 10s}}\n",
+            self.grpc,
+            self.receivers,
             self.path().display(),
             self.queue,
             self.admin

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::shape::{bind, header_name};
 use crate::config::mistake::{Mistake, Place};
 use crate::config::reader::Section;
-use crate::config::receivers::{DoorAuth, DoorTls, GrpcConfig, HttpConfig, ReceiverConfig};
+use crate::config::receivers::{DoorAuth, DoorTls, GrpcConfig, HttpConfig, ReceiverConfig, TlsVersion};
 
 /// Lengths of bodies are kept in 32 bits.
 const MAX_REQUEST: u64 = 2 << 30;
@@ -59,9 +59,10 @@ fn tls(section: &mut Section<'_>) -> Option<DoorTls> {
     let cert_file = section.optional_path("cert_file");
     let key_file = section.optional_path("key_file");
     let client_ca_file = section.optional_path("client_ca_file");
+    let min_version = section.choice("min_version", TlsVersion::default(), &TlsVersion::ALL);
     match (cert_file, key_file) {
-        (Some(cert_file), Some(key_file)) => Some(DoorTls { cert_file, key_file, client_ca_file }),
-        (None, None) if client_ca_file.is_none() => None,
+        (Some(cert_file), Some(key_file)) => Some(DoorTls { cert_file, key_file, client_ca_file, min_version }),
+        (None, None) if client_ca_file.is_none() && min_version == TlsVersion::default() => None,
         _ => {
             let what = format!("`{}` is incomplete", section.path.real);
             section.report.mistake(Mistake::new(section.place.clone(), what).expected("both cert_file and key_file"));

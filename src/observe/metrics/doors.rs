@@ -2,7 +2,7 @@
 
 use super::family::{Family, Page};
 use crate::batch::Signal;
-use crate::receive::snapshot::{Requests, Snapshot};
+use crate::receive::snapshot::{self, Requests, Snapshot};
 
 static REQUESTS: Family = Family::counter(
     "spillway_received_requests_total",
@@ -41,6 +41,23 @@ static INFLIGHT_BYTES: Family = Family::gauge(
 static CONNECTIONS: Family =
     Family::gauge("spillway_open_connections", &[], "Open client connections, both doors together.");
 
+static TURNED_AWAY: Family = Family::counter(
+    "spillway_turned_away_connections_total",
+    &["transport", "reason"],
+    "Connections ended before their first request: too many are open (full), no TLS at a door that speaks it (plaintext), \
+     a handshake that failed (handshake) or took too long (timeout).",
+);
+static FILES_RENEWED: Family = Family::counter(
+    "spillway_door_files_renewed_total",
+    &["files"],
+    "How often changed files of a door were read anew and put in force.",
+);
+static FILES_IN_FORCE: Family = Family::gauge(
+    "spillway_door_files_in_force",
+    &["files"],
+    "Whether what these files of a door hold is in force: 0 once they changed to something that cannot be used.",
+);
+
 pub(super) static FAMILIES: &[&Family] = &[
     &REQUESTS,
     &RECEIVED_ITEMS,
@@ -51,6 +68,9 @@ pub(super) static FAMILIES: &[&Family] = &[
     &ADMISSION_WAIT,
     &INFLIGHT_BYTES,
     &CONNECTIONS,
+    &TURNED_AWAY,
+    &FILES_RENEWED,
+    &FILES_IN_FORCE,
 ];
 
 /// Writes what the doors counted. Combinations that never happened are there at 0.
@@ -79,4 +99,17 @@ pub(super) fn fill(page: &mut Page, doors: &Snapshot) {
     page.distribution(&ADMISSION_WAIT, &[], doors.admission_wait.clone());
     page.count(&INFLIGHT_BYTES, &[], doors.inflight_bytes);
     page.count(&CONNECTIONS, &[], doors.connections);
+    for transport in Requests::TRANSPORTS {
+        for reason in snapshot::TURNED_AWAY {
+            let same = |(door, why, _): &&(&str, &str, u64)| (*door, *why) == (transport, reason);
+            let count = doors.turned_away.iter().filter(same).map(|(_, _, count)| count).sum();
+            page.count(&TURNED_AWAY, &[transport, reason], count);
+        }
+    }
+    for of in snapshot::FILES {
+        let seen = doors.files.iter().find(|(name, ..)| *name == of);
+        let (renewed, in_force) = seen.map_or((0, true), |(_, renewed, in_force)| (*renewed, *in_force));
+        page.count(&FILES_RENEWED, &[of], renewed);
+        page.flag(&FILES_IN_FORCE, &[of], in_force);
+    }
 }

@@ -120,8 +120,9 @@ mod tests {
         let chunks: Vec<_> = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
         let frames = chunks.into_iter().map(|chunk| Ok::<_, Infallible>(Frame::data(chunk)));
         let (admission, stats) = (Admission::new(LIMIT), Stats::new());
+        let connection = admission.connection();
         Message::new(StreamBody::new(stream::iter(frames)))
-            .whole(encoding, LIMIT, &mut admission.room(&stats, None))
+            .whole(encoding, LIMIT, &mut admission.room(&connection, &stats, None, 0))
             .await
     }
 

@@ -6,6 +6,7 @@ mod frame;
 mod health;
 mod reply;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderName};
@@ -15,6 +16,7 @@ use hyper::body::Incoming;
 use self::frame::Message;
 use self::reply::Reply;
 use super::accept::{Call, Gate, accept};
+use super::budget::Budget;
 use super::refusal::Refusal;
 use super::stats::Transport;
 use crate::batch::{Encoding, Signal};
@@ -25,7 +27,7 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Answers one request of the gRPC door.
-pub(super) async fn answer(gate: &Gate, request: Request<Incoming>) -> Response<Reply> {
+pub(super) async fn answer(gate: &Gate, connection: Arc<Budget>, request: Request<Incoming>) -> Response<Reply> {
     let (head, body) = request.into_parts();
     let content_type = head.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
     if head.method != Method::POST || !content_type.starts_with(b"application/grpc") {
@@ -40,6 +42,7 @@ pub(super) async fn answer(gate: &Gate, request: Request<Incoming>) -> Response<
             limits: gate.rules.now().limits(Transport::Grpc),
             deadline: head.headers.get(GRPC_TIMEOUT).and_then(|value| timeout(value.to_str().ok()?)),
             headers: head.headers,
+            connection,
             source: Message::new(body),
         };
         return match accept(gate, call).await {

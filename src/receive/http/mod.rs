@@ -7,11 +7,11 @@ mod reply;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::post;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method, Uri};
@@ -20,16 +20,18 @@ use http_body::Body as _;
 use super::accept::{Call, Gate, Source, accept};
 use super::admission::Room;
 use super::body::{Chunks, Limits, within};
+use super::budget::Budget;
 use super::refusal::Refusal;
 use super::stats::Transport;
 use crate::batch::{Encoding, Signal};
 use crate::otlp::media::Media;
 
-/// The routes of the HTTP door.
+/// The routes of the HTTP door. Each request has its connection's [`Budget`] among its extensions.
 pub(super) fn router(gate: Arc<Gate>) -> Router {
     let route = |router: Router<Arc<Gate>>, signal: Signal| {
-        let export =
-            move |State(gate): State<Arc<Gate>>, request: Request| async move { export(&gate, signal, request).await };
+        let export = move |State(gate): State<Arc<Gate>>, Extension(connection): Extension<Arc<Budget>>, request| async move {
+            export(&gate, signal, connection, request).await
+        };
         router.route(signal.http_path(), post(export))
     };
     Signal::ALL
@@ -42,7 +44,7 @@ pub(super) fn router(gate: Arc<Gate>) -> Router {
         .with_state(gate)
 }
 
-async fn export(gate: &Gate, signal: Signal, request: Request) -> Response {
+async fn export(gate: &Gate, signal: Signal, connection: Arc<Budget>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let media = media_or_json(&head.headers);
     let call = Call {
@@ -52,6 +54,7 @@ async fn export(gate: &Gate, signal: Signal, request: Request) -> Response {
         limits: gate.rules.now().limits(Transport::Http),
         deadline: None,
         headers: head.headers,
+        connection,
         source: Plain(body),
     };
     match accept(gate, call).await {

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::otlp::media::Media;
@@ -33,6 +33,9 @@ pub(super) fn refused(refusal: &Refusal, media: Media) -> Response {
         }
         Refusal::Media { .. } => {
             put(&mut response, ACCEPT, HeaderValue::from_static("application/x-protobuf,application/json"));
+        }
+        Refusal::Unauthenticated(schemes) => {
+            response.headers_mut().extend(schemes.challenges().map(|challenge| (WWW_AUTHENTICATE, challenge)));
         }
         _ => {}
     }

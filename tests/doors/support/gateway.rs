@@ -114,4 +114,16 @@ impl Gateway {
         };
         requests.iter().find(of).unwrap().count
     }
+
+    /// How many connections the door turned away for that reason.
+    pub(crate) fn turned_away(&self, door: &str, reason: &str) -> u64 {
+        let counted = self.stats.snapshot().turned_away;
+        counted.into_iter().find(|(at, why, _)| (*at, *why) == (door, reason)).unwrap().2
+    }
+
+    /// How often these files were read anew, and whether what they hold is in force.
+    pub(crate) fn files(&self, of: &str) -> (u64, bool) {
+        let found = self.stats.snapshot().files.into_iter().find(|(name, ..)| *name == of).unwrap();
+        (found.1, found.2)
+    }
 }

@@ -8,6 +8,7 @@ use h2::client::{SendRequest, handshake};
 use http::{HeaderMap, Method, Request};
 use spillway::batch::{Encoding, Signal};
 use spillway::otlp::status::{Status, unescape_message};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -61,6 +62,11 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        Client::over(stream).await
+    }
+
+    /// A client on a connection that stands.
+    pub(crate) async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Client {
         let (send, connection) = handshake(stream).await.unwrap();
         Client { send, connection: tokio::spawn(connection) }
     }
@@ -116,7 +122,18 @@ impl Client {
         signal: Signal,
         part: &[u8],
     ) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
+        self.begin_with(signal, &[], part).await
+    }
+
+    /// As [`begin`](Client::begin), with these headers.
+    pub(crate) async fn begin_with(
+        &self,
+        signal: Signal,
+        headers: &[(&str, &str)],
+        part: &[u8],
+    ) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
         let request = Request::builder().method(Method::POST).uri(format!("http://doors{}", signal.grpc_path()));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let request = request.header("content-type", "application/grpc").body(()).unwrap();
         let mut send = self.send.clone().ready().await.unwrap();
         let (response, mut stream) = send.send_request(request, false).unwrap();

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use spillway::otlp::media::Media;
 use spillway::otlp::status::Status;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// One connection.
 pub(crate) struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Stream>>,
 }
+
+/// What HTTP is spoken over.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// What came back.
 #[derive(Debug)]
@@ -39,7 +43,12 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { stream: BufReader::new(stream) }
+        Client::over(stream)
+    }
+
+    /// A client on a connection that stands.
+    pub(crate) fn over(stream: impl Stream + 'static) -> Client {
+        Client { stream: BufReader::new(Box::new(stream)) }
     }
 
     /// Sends a whole POST and reads the answer.

@@ -4,6 +4,7 @@ pub(crate) mod gateway;
 pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod samples;
+pub(crate) mod tls;
 
 use std::time::Duration;
 
