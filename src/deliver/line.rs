@@ -199,8 +199,7 @@ impl Line {
             if let Some(sortie) = self.ask(state, now, position, &mut waiting) {
                 state.trying[position] |= trial;
                 state.ordinary += usize::from(!owed_only);
-                let check_at = now + self.failover_after;
-                state.check_at = Some(state.check_at.map_or(check_at, |at| at.min(check_at)));
+                self.check_after(state, now);
                 return Next::Go(Box::new(Sortie { trial, owed_only, ..sortie }));
             }
         }
@@ -276,9 +275,16 @@ impl Line {
                     Wait::Event => {}
                 }
                 (state.asking[position], state.asked[position]) = (true, true);
+                self.check_after(state, now);
                 None
             }
         }
+    }
+
+    /// Something is under way from now on, or kept from it: silence may begin now.
+    fn check_after(&self, state: &mut State, now: Instant) {
+        let check_at = now + self.failover_after;
+        state.check_at = Some(state.check_at.map_or(check_at, |at| at.min(check_at)));
     }
 
     fn decide_if_due(&self, state: &mut State, now: Instant, flying: usize) {
@@ -304,7 +310,7 @@ impl Line {
             None => {}
         }
         let away = state.chain.active() > 0;
-        let flight = (flying > 0).then(|| now + self.failover_after);
+        let flight = waits.then(|| now + self.failover_after);
         let idle = (away && now < idle_at).then_some(idle_at);
         state.check_at = [state.chain.wake(), flight, idle].into_iter().flatten().min();
     }

@@ -76,6 +76,8 @@ struct PerSignal {
     patience: Backoff,
     wants: bool,
     ticket: Option<Ticket>,
+    /// Since when others kept it from sending, with no success of its own since.
+    held: Option<Instant>,
     active: bool,
 }
 
@@ -105,6 +107,7 @@ impl TargetState {
             patience: backoff(),
             wants: false,
             ticket: None,
+            held: None,
             active: false,
         });
         TargetState {
@@ -144,7 +147,11 @@ impl TargetState {
         let ask = match self.earliest(now, ask) {
             Ok(ask) => ask,
             Err(wait) => {
-                self.signals[index].ticket = None;
+                let signal = &mut self.signals[index];
+                signal.ticket = None;
+                if !matches!(wait, Wait::Pace(_)) {
+                    signal.held.get_or_insert(now);
+                }
                 return Err(wait);
             }
         };
@@ -152,11 +159,11 @@ impl TargetState {
         let backlog = ask.backlog && room > ahead;
         let promised = self.ahead(index, true) + ahead.min(room);
         if !(ask.fresh || backlog) || self.free(now, ask.fresh) <= promised {
-            self.queue_up(index, ask.fresh);
+            self.queue_up(now, index, ask.fresh);
             return Err(Wait::Event);
         }
         let Some(permit) = self.breaker.admit(now) else {
-            self.queue_up(index, ask.fresh);
+            self.queue_up(now, index, ask.fresh);
             return Err(Wait::Event);
         };
         if permit.trial {
@@ -280,17 +287,18 @@ impl TargetState {
         self.signals.iter().filter(|other| other.ticket.as_ref().is_some_and(before)).count()
     }
 
-    fn queue_up(&mut self, index: usize, fresh: bool) {
+    fn queue_up(&mut self, now: Instant, index: usize, fresh: bool) {
         let ticket = self.signals[index].ticket;
         let number = ticket.map_or(self.next_ticket, |ticket| ticket.number);
         self.next_ticket = self.next_ticket.max(number + 1);
         self.signals[index].ticket = Some(Ticket { number, fresh });
+        self.signals[index].held.get_or_insert(now);
     }
 
     /// The signal has nothing to send here any more.
     pub fn withdraw(&mut self, signal: Signal) {
         let signal = &mut self.signals[signal.index()];
-        (signal.wants, signal.ticket) = (false, None);
+        (signal.wants, signal.ticket, signal.held) = (false, None, None);
     }
 
     /// A slot is for a batch of that lane.
@@ -380,6 +388,9 @@ impl TargetState {
         self.all.ended(now, slot.sent, ended);
         let signal = &mut self.signals[slot.signal.index()];
         signal.silence.ended(now, slot.sent, ended);
+        if ended != Ended::Failure {
+            signal.held = None;
+        }
         if let Some(wrong) = &mut signal.wrong {
             wrong.busy = false;
         }
@@ -470,9 +481,10 @@ impl TargetState {
     pub fn condition(&self, now: Instant, signal: Signal) -> Condition {
         let breaker = self.breaker.state(now);
         let own = &self.signals[signal.index()];
-        // A signal that cannot send because of others' failures shares their silence.
+        // A signal that cannot send because of others' failures, or because what hangs has all the slots, shares their silence.
         let shut = matches!(breaker, BreakerState::Open | BreakerState::HalfOpen);
-        let shared = if shut { self.all.since() } else { None };
+        let held = self.all.since().zip(own.held).map(|(since, held)| since.max(held));
+        let shared = if shut { self.all.since() } else { held };
         Condition {
             network: self.network,
             breaker,
@@ -489,6 +501,7 @@ impl TargetState {
         self.signals[signal.index()].active = active;
         if active && returned {
             self.signals[signal.index()].silence.forgive();
+            self.signals[signal.index()].held = None;
             if alone {
                 self.breaker.ramp(now);
             }

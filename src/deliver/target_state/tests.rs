@@ -257,6 +257,29 @@ fn signals_share_the_silence_of_an_open_breaker() {
     assert_eq!(state.breaker(now), BreakerState::Ramping);
 }
 
+/// The only slot is taken by a batch of logs that hangs, while traces have something to send; both fail in the end.
+/// Guarantees that traces see the silence from the moment on in which they were kept from sending, and that their success ends it.
+#[test]
+fn a_signal_that_finds_no_slot_shares_the_silence() {
+    let (mut state, start) = state();
+    let logs = state.admit(start, ask(Signal::Logs)).expect("the slot is free");
+    assert_eq!(state.condition(start, Signal::Traces).silent_since, None);
+    let kept = start + SECOND;
+    assert_eq!(state.admit(kept, ask(Signal::Traces)).err(), Some(Wait::Event));
+    state.report(start + 10 * SECOND, &logs, report(Effect::Failure));
+    let mut now = start + 11 * SECOND;
+    for effect in [Effect::Failure, Effect::Success] {
+        assert_eq!(state.condition(now, Signal::Traces).silent_since, Some(kept));
+        assert_eq!(state.condition(now, Signal::Logs).silent_since, Some(start));
+        let traces = state.admit(now, ask(Signal::Traces)).expect("the slot is free");
+        assert_eq!(state.condition(now, Signal::Traces).silent_since, Some(kept));
+        now += 10 * SECOND;
+        state.report(now, &traces, report(effect));
+        now += SECOND;
+    }
+    assert_eq!(state.condition(now, Signal::Traces).silent_since, None);
+}
+
 /// Probes that fail and succeed while nothing is sent, and while a batch is waiting.
 /// Guarantees that silence is known from the first failed probe, and that probes close the breaker of an idle target only.
 #[test]
