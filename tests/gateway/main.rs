@@ -14,7 +14,6 @@ mod merged;
 mod refuses_to_start;
 mod reload;
 mod rotation;
-mod sick_hub;
 #[path = "../support/skip.rs"]
 mod skip;
 mod starts_alone;

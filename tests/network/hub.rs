@@ -24,8 +24,10 @@ use crate::support::items;
 
 /// A request, before the hub has decided about it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct Asked<'a> {
     pub(crate) signal: Signal,
+    /// Its items.
+    pub(crate) ids: &'a [u64],
     /// Its body as it came.
     pub(crate) bytes: usize,
     pub(crate) compressed: bool,
@@ -40,6 +42,8 @@ pub(crate) enum Answer {
     Take,
     /// Refused with that status, over HTTP and over gRPC.
     Refuse(Refusal),
+    /// Not taken, and not answered.
+    Hang,
     /// Taken; the answer's head comes, and then a byte now and then.
     Loris,
     /// Taken; the answer is 200 and a page of somebody else.
@@ -82,7 +86,7 @@ pub(crate) struct Offer {
     pub(crate) compressed: bool,
 }
 
-type Script = Arc<dyn Fn(Asked) -> Answer + Send + Sync>;
+type Script = Arc<dyn Fn(Asked<'_>) -> Answer + Send + Sync>;
 
 /// What the hub has seen, and how it answers.
 pub(crate) struct Account {
@@ -135,7 +139,7 @@ impl Hub {
     }
 
     /// Answers in that way from now on.
-    pub(crate) fn answer(&self, script: impl Fn(Asked) -> Answer + Send + Sync + 'static) {
+    pub(crate) fn answer(&self, script: impl Fn(Asked<'_>) -> Answer + Send + Sync + 'static) {
         self.account().script = Arc::new(script);
     }
 
@@ -203,6 +207,7 @@ async fn export(request: Request<Incoming>, account: Arc<Mutex<Account>>) -> Ans
     Ok(match answer {
         Answer::Take => take(grpc),
         Answer::Refuse(refusal) => refuse(grpc, refusal),
+        Answer::Hang => std::future::pending().await,
         Answer::Loris => respond(200, grpc, StreamBody::new(futures_util::stream::unfold((), drip))),
         Answer::CutShort => {
             let frames = [Ok(Frame::data(Bytes::from_static(&[0, 0]))), Err(io::Error::other("cut"))];
@@ -219,48 +224,48 @@ async fn export(request: Request<Incoming>, account: Arc<Mutex<Account>>) -> Ans
 
 impl Account {
     fn decide(&mut self, signal: Signal, body: &Bytes, compressed: bool, replay: bool) -> (Answer, Duration) {
-        let asked = Asked { signal, bytes: body.len(), compressed, empty: body.is_empty() };
-        let answer = (self.script)(asked);
-        if asked.empty {
+        let encoding = if compressed { Encoding::Gzip } else { Encoding::Identity };
+        let mut inflater = Inflater::new();
+        let inflated = inflater.inflate(encoding, body, 64 << 20).map(|plain| plain.bytes);
+        let plain = inflated.unwrap_or_else(|error| {
+            self.altered.push(format!("{signal}: {error}"));
+            &[]
+        });
+        let ids = items::ids(signal, plain);
+        let answer = (self.script)(Asked { signal, ids: &ids, bytes: body.len(), compressed, empty: body.is_empty() });
+        if body.is_empty() {
             return (answer, Duration::ZERO);
         }
         let at = Instant::now();
-        let taken = !matches!(answer, Answer::Refuse(_));
+        let taken = !matches!(answer, Answer::Refuse(_) | Answer::Hang);
         self.offers.push(Offer { at, bytes: body.len(), taken, replay, compressed });
         if taken {
-            self.take(signal, body, compressed, at);
+            if !is_as_sent(signal, &ids, plain, self.per_request) {
+                self.altered.push(format!("{signal}: {ids:?}"));
+            }
+            self.take(signal, &ids, at);
         }
         (answer, self.pause)
     }
 
-    fn take(&mut self, signal: Signal, body: &Bytes, compressed: bool, at: Instant) {
-        let encoding = if compressed { Encoding::Gzip } else { Encoding::Identity };
-        let mut inflater = Inflater::new();
-        let plain = match inflater.inflate(encoding, body, 64 << 20) {
-            Ok(plain) => plain.bytes,
-            Err(error) => return self.altered.push(format!("{signal}: {error}")),
-        };
-        let ids = items::ids(signal, plain);
-        if !is_as_sent(signal, &ids, plain, self.per_request) {
-            self.altered.push(format!("{signal}: {ids:?}"));
-        }
+    fn take(&mut self, signal: Signal, ids: &[u64], at: Instant) {
         for id in ids {
-            let copies = self.copies[signal.index()].entry(id).or_insert(Copies { count: 0, first: at });
+            let copies = self.copies[signal.index()].entry(*id).or_insert(Copies { count: 0, first: at });
             copies.count += 1;
             if copies.count == 1 {
-                self.order[signal.index()].push(id);
+                self.order[signal.index()].push(*id);
             }
         }
     }
 }
 
-/// Whether a body is what clients sent: whole requests, several of them in a row, or a part of one.
+/// Whether a body is what clients sent, padding aside: whole requests, several of them in a row, or a part of one.
 fn is_as_sent(signal: Signal, ids: &[u64], plain: &[u8], per_request: u64) -> bool {
     let mut expected = Vec::with_capacity(plain.len());
     for run in ids.chunk_by(|one, next| *next == one + 1 && next % per_request != 0) {
         expected.extend_from_slice(&items::request(signal, run[0]..run[run.len() - 1] + 1));
     }
-    expected == plain
+    expected == items::without_padding(plain)
 }
 
 async fn drip(_: ()) -> Option<(Result<Frame<Bytes>, io::Error>, ())> {

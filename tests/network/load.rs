@@ -13,6 +13,9 @@ use crate::support::client::{Client, Transport};
 /// The numbers of one client begin here times its place: a multiple of any round number of items.
 const SHARE: u64 = 1_000_000_000_000;
 
+/// Clients of a load.
+const CLIENTS: u64 = 6;
+
 /// What one client did.
 #[derive(Debug, Default)]
 struct Record {
@@ -22,9 +25,24 @@ struct Record {
     acked: Mutex<Vec<(u64, Instant)>>,
 }
 
+/// What each client of a load sends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Work {
+    /// Items in a request.
+    pub(crate) per_request: u64,
+    /// Time between two requests.
+    pub(crate) pause: Duration,
+    /// Bytes more in each request, which do not compress.
+    pub(crate) padding: usize,
+    /// Which load it is at that hub, so that no two have items of one number.
+    pub(crate) load: u64,
+}
+
 /// See the module.
 pub(crate) struct Load {
     pub(crate) per_request: u64,
+    /// The place of its first client.
+    place: u64,
     records: Vec<(Signal, Arc<Record>)>,
     stop: Arc<AtomicBool>,
     senders: Vec<JoinHandle<()>>,
@@ -33,10 +51,17 @@ pub(crate) struct Load {
 impl Load {
     /// Starts it: requests of `per_request` items, `pause` between two of one client.
     pub(crate) fn start(grpc: SocketAddr, http: SocketAddr, per_request: u64, pause: Duration) -> Load {
-        let mut load = Load { per_request, records: Vec::new(), stop: Arc::default(), senders: Vec::new() };
+        Load::of(grpc, http, Work { per_request, pause, padding: 0, load: 0 })
+    }
+
+    /// The same, with all that can be told of it.
+    pub(crate) fn of(grpc: SocketAddr, http: SocketAddr, work: Work) -> Load {
+        let Work { per_request, pause, padding, load } = work;
+        let place = load * CLIENTS;
+        let mut load = Load { per_request, place, records: Vec::new(), stop: Arc::default(), senders: Vec::new() };
         for signal in Signal::ALL {
             for (transport, address) in [(Transport::Grpc, grpc), (Transport::Http, http)] {
-                let first = load.records.len() as u64 * SHARE;
+                let first = (place + load.records.len() as u64) * SHARE;
                 let record = Arc::new(Record { sent: AtomicU64::new(first), ..Record::default() });
                 load.records.push((signal, Arc::clone(&record)));
                 let stop = Arc::clone(&load.stop);
@@ -47,7 +72,7 @@ impl Load {
                         let ids = next..next + per_request;
                         next = ids.end;
                         record.sent.store(next, Relaxed);
-                        if client.send(signal, ids.clone()).await {
+                        if client.send_padded(signal, ids.clone(), padding).await {
                             record.acked.lock().unwrap().push((ids.start, Instant::now()));
                         }
                         tokio::time::sleep(pause).await;
@@ -72,8 +97,10 @@ impl Load {
 
     /// Whether an item of that signal was ever sent.
     pub(crate) fn sent(&self, signal: Signal, id: u64) -> bool {
-        let place = usize::try_from(id / SHARE).unwrap();
-        self.records.get(place).is_some_and(|(of, record)| *of == signal && id < record.sent.load(Relaxed))
+        let place = (id / SHARE).checked_sub(self.place).and_then(|place| usize::try_from(place).ok());
+        place
+            .and_then(|place| self.records.get(place))
+            .is_some_and(|(of, record)| *of == signal && id < record.sent.load(Relaxed))
     }
 
     /// Items of that signal that were sent, answered OK or not.

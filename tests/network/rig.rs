@@ -1,6 +1,7 @@
 //! A gateway in this process between clients and two hubs, each of the hubs behind a proxy that can go wrong.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -80,42 +81,46 @@ impl Plan {
     /// Starts everything.
     pub(crate) async fn raise(&self) -> Rig {
         let home = tempfile::tempdir().unwrap();
-        PAPERS.write_authority(&home.path().join("ca.pem"));
-        let papers = || self.over.secure().then(|| PAPERS.clone());
-        let mut places = Vec::new();
-        for _ in 0..2 {
-            let hub = Hub::start(self.per_request, self.pause).await;
-            let proxy = Proxy::start(hub.address, papers()).await;
-            places.push(Place { hub, proxy });
-        }
-        let [primary, fallback] = places.try_into().unwrap_or_else(|_| panic!("two places"));
-        let text = self.config([&primary.proxy.url(), &fallback.proxy.url()], &home);
+        let [primary, fallback] = self.places().await;
+        let text = self.config([&primary, &fallback], home.path());
+        let own = home.path().display();
+        let text = format!(
+            "{text}\
+             receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 127.0.0.1:0}}, http: {{endpoint: 127.0.0.1:0}}}}}}}}\n\
+             queue: {{directory: {own}/queue, memory_limit: 64MiB}}\n\
+             admin: {{endpoint: 127.0.0.1:0}}\nshutdown: {{linger: 0, timeout: 10s}}\n"
+        );
         let loaded = Config::load(&Source::Text { name: "rig".to_owned(), text }, &[], &|_| None);
         let app = App::start(loaded.unwrap_or_else(|mistakes| panic!("{mistakes:?}")).config).await.unwrap();
         Rig { primary, fallback, app, _home: home }
     }
 
-    fn config(&self, urls: [&str; 2], home: &TempDir) -> String {
-        let home = home.path().display();
+    /// The two hubs and the ways to them.
+    pub(crate) async fn places(&self) -> [Place; 2] {
+        let papers = || self.over.secure().then(|| PAPERS.clone());
+        let place = async || {
+            let hub = Hub::start(self.per_request, self.pause).await;
+            let proxy = Proxy::start(hub.address, papers()).await;
+            Place { hub, proxy }
+        };
+        [place().await, place().await]
+    }
+
+    /// Targets and chain, for a gateway whose files lie in `home`.
+    pub(crate) fn config(&self, places: [&Place; 2], home: &Path) -> String {
+        PAPERS.write_authority(&home.join("ca.pem"));
         let tls = match self.over.secure() {
-            true => format!("tls: {{ca_file: {home}/ca.pem, server_name_override: {NAME}}}, "),
+            true => format!("tls: {{ca_file: {}/ca.pem, server_name_override: {NAME}}}, ", home.display()),
             false => String::new(),
         };
         let mut text = "targets:\n".to_owned();
-        for (place, name) in ["hub", "direct"].into_iter().enumerate() {
-            let url = self.endpoints[place].unwrap_or(urls[place]);
+        for (at, name) in ["hub", "direct"].into_iter().enumerate() {
+            let url = self.endpoints[at].map_or_else(|| places[at].proxy.url(), str::to_owned);
             let (protocol, knobs, replay) = (self.over.protocol(), self.knobs, self.replay_to_primary);
-            let replay = if place == 1 { format!(", replay_to_primary: {replay}") } else { String::new() };
-            let _ = writeln!(text, "  {name}: {{protocol: {protocol}, endpoint: \"{url}\", {tls}{knobs}{replay}}}");
+            let replay = if at == 1 { format!("replay_to_primary: {replay}, ") } else { String::new() };
+            let _ = writeln!(text, "  {name}: {{protocol: {protocol}, endpoint: \"{url}\", {tls}{replay}{knobs}}}");
         }
-        let _ = write!(
-            text,
-            "chain: {{primary: hub, fallback: [direct], {}}}\n\
-             receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 127.0.0.1:0}}, http: {{endpoint: 127.0.0.1:0}}}}}}}}\n\
-             queue: {{directory: {home}/queue, memory_limit: 64MiB}}\n\
-             admin: {{endpoint: 127.0.0.1:0}}\nshutdown: {{linger: 0, timeout: 10s}}\n",
-            self.chain
-        );
+        let _ = writeln!(text, "chain: {{primary: hub, fallback: [direct], {}}}", self.chain);
         text
     }
 }

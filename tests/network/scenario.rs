@@ -1,16 +1,20 @@
 //! One scenario: clients send, a hub or the way to it goes wrong for a while and is well again; then everything is counted.
-//! Many run at once, and every one that fails is told.
+//! Many run at once, and every one that fails is told. In a release each table is played three times, the second and third time with
+//! loads and times that are drawn: `SPILLWAY_FAULTS_SEED`, which is printed, draws them again.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 use spillway::batch::Signal;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::hub::{Answer, Asked, Refusal};
+use crate::live::release;
 use crate::load::Load;
 use crate::oracle::{self, Expected};
 use crate::proxy::Fault;
@@ -19,12 +23,6 @@ use crate::support::wait::seconds;
 
 /// Scenarios that run at once: they wait most of the time.
 const AT_ONCE: usize = 16;
-
-/// How long a fault lasts at least.
-const LASTS: Duration = Duration::from_millis(1500);
-
-/// Time between two requests of one client.
-const PAUSE: Duration = Duration::from_millis(150);
 
 /// Within which anything has to have happened that has to happen at all; the machine may be busy.
 const PATIENCE: Duration = seconds(25);
@@ -73,11 +71,47 @@ struct Scenario {
     effect: Effect,
     at: At,
     over: Over,
+    draw: Draw,
 }
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} at {:?} over {:?}", self.trouble, self.at, self.over)
+        write!(f, "{:?} at {:?} over {:?}, {:?}", self.trouble, self.at, self.over, self.draw)
+    }
+}
+
+/// What differs from one round to the next.
+#[derive(Debug, Clone, Copy)]
+struct Draw {
+    per_request: u64,
+    /// Time between two requests of one client.
+    pause: Duration,
+    /// Time that each answer of a hub takes.
+    answers_after: Duration,
+    /// How long the trouble lasts at least, and how often it comes.
+    lasts: Duration,
+    times: u32,
+    replay_to_primary: bool,
+}
+
+impl Draw {
+    /// That of the first round. Every other scenario has a fallback whose OK is final.
+    const fn usual(over: Over) -> Draw {
+        Draw {
+            per_request: 10,
+            pause: Duration::from_millis(150),
+            answers_after: Duration::from_millis(20),
+            lasts: Duration::from_millis(1500),
+            times: 1,
+            replay_to_primary: !matches!(over, Over::Http | Over::HttpTls),
+        }
+    }
+
+    fn random(rng: &mut SmallRng) -> Draw {
+        let mut millis = |range| Duration::from_millis(rng.random_range(range));
+        let (pause, answers_after, lasts) = (millis(30..300), millis(0..80), millis(500..4000));
+        let (per_request, times) = (rng.random_range(1..60), rng.random_range(1..4));
+        Draw { per_request, pause, answers_after, lasts, times, replay_to_primary: rng.random() }
     }
 }
 
@@ -87,25 +121,40 @@ pub(crate) async fn play(table: &'static [Row]) {
     oracle::gateway_panics();
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut playing = JoinSet::new();
-    for (trouble, effect, places, transports) in table.iter().copied() {
-        for at in places.iter().copied() {
-            for over in transports.iter().copied() {
-                let scenario = Scenario { trouble, effect, at, over };
-                let name = scenario.to_string();
-                if !name.contains(&only) {
-                    continue;
-                }
-                let permits = Arc::clone(&permits);
-                playing.spawn(async move {
-                    let _permit = permits.acquire_owned().await;
-                    let played = tokio::spawn(scenario.play()).await;
-                    played.err().map(|error| failure(&name, error))
-                });
-            }
+    for scenario in all(table) {
+        let name = scenario.to_string();
+        if !name.contains(&only) {
+            continue;
         }
+        let permits = Arc::clone(&permits);
+        playing.spawn(async move {
+            let _permit = permits.acquire_owned().await;
+            let played = tokio::spawn(scenario.play()).await;
+            played.err().map(|error| failure(&name, error))
+        });
     }
     let failed: Vec<String> = playing.join_all().await.into_iter().flatten().collect();
     assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// The scenarios of a table, round by round.
+fn all(table: &[Row]) -> Vec<Scenario> {
+    let rounds = if release() { 3 } else { 1 };
+    let seed = std::env::var("SPILLWAY_FAULTS_SEED").map_or(2026, |seed| seed.parse().unwrap());
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let mut scenarios = Vec::new();
+    for round in 0..rounds {
+        for (trouble, effect, places, transports) in table.iter().copied() {
+            for at in places.iter().copied() {
+                for over in transports.iter().copied() {
+                    let draw = if round == 0 { Draw::usual(over) } else { Draw::random(&mut rng) };
+                    scenarios.push(Scenario { trouble, effect, at, over, draw });
+                }
+            }
+        }
+    }
+    println!("{} scenarios, SPILLWAY_FAULTS_SEED={seed}", scenarios.len());
+    scenarios
 }
 
 fn failure(name: &str, error: tokio::task::JoinError) -> String {
@@ -116,16 +165,16 @@ fn failure(name: &str, error: tokio::task::JoinError) -> String {
 
 impl Scenario {
     async fn play(self) {
-        let Scenario { trouble, effect, at, over } = self;
+        let Scenario { trouble, effect, at, over, draw } = self;
         let mut plan = Plan::new(over);
-        // Every other one with a fallback whose OK is final.
-        plan.replay_to_primary = !matches!(over, Over::Http | Over::HttpTls);
+        (plan.per_request, plan.pause, plan.replay_to_primary) =
+            (draw.per_request, draw.answers_after, draw.replay_to_primary);
         let nameless = matches!(trouble, Trouble::NoName);
         let url = if over == Over::Http { "http://hub.invalid:4318" } else { "http://hub.invalid:4317" };
         plan.endpoints = [at != At::Fallback, at != At::Primary].map(|hit| (hit && nameless).then_some(url));
         let rig = plan.raise().await;
         let doors = rig.app.addresses();
-        let mut load = Load::start(doors.grpc.unwrap(), doors.http.unwrap(), plan.per_request, PAUSE);
+        let mut load = Load::start(doors.grpc.unwrap(), doors.http.unwrap(), plan.per_request, draw.pause);
         if !nameless || at == At::Fallback {
             flows(&rig, &load, |rig| &rig.primary, "to the primary").await;
         }
@@ -142,7 +191,13 @@ impl Scenario {
             }
             (Effect::Hinders, _) => {}
         }
-        sleep(LASTS.saturating_sub(began.elapsed())).await;
+        sleep(draw.lasts.saturating_sub(began.elapsed())).await;
+        for _ in 1..draw.times {
+            for begins in [false, true] {
+                self.trouble(&rig, begins);
+                sleep(draw.lasts / 2).await;
+            }
+        }
 
         self.trouble(&rig, false);
         let heals = !nameless || at == At::Fallback;
@@ -156,6 +211,7 @@ impl Scenario {
             dead_letters: matches!(trouble, Trouble::RefusesSome(_)),
             settled: heals || (at == At::Primary && !plan.replay_to_primary),
             at_primary: heals && plan.replay_to_primary,
+            times: draw.times,
         };
         if expected.settled {
             rig.until("I6: the backlog empties", PATIENCE, |rig| rig.in_line() == 0).await;
@@ -178,7 +234,7 @@ impl Scenario {
 
 impl Trouble {
     /// What a hub in trouble answers. Probes see it as well.
-    fn answer(self, asked: Asked) -> Answer {
+    fn answer(self, asked: Asked<'_>) -> Answer {
         match self {
             Trouble::Refuses(refusal) => Answer::Refuse(refusal),
             // Which ones: any property that a batch keeps.

@@ -12,9 +12,13 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 use spillway::batch::Signal;
 
 const ID: &str = "test.item";
+
+/// A field that nobody knows.
+const PADDING: u32 = 1000;
 
 /// An export request with one item for each number; plain protobuf.
 pub(crate) fn request(signal: Signal, ids: Range<u64>) -> Vec<u8> {
@@ -58,13 +62,27 @@ pub(crate) fn request(signal: Signal, ids: Range<u64>) -> Vec<u8> {
     }
 }
 
-/// Makes a plain request longer by bytes that do not compress, in a field that nobody knows.
+/// Makes a plain request longer by bytes that do not compress.
 pub(crate) fn pad(request: &mut Vec<u8>, bytes: usize) {
     if bytes > 0 {
         let mut padding = vec![0; bytes];
         rand::fill(padding.as_mut_slice());
-        prost::encoding::bytes::encode(1000, &padding, request);
+        prost::encoding::bytes::encode(PADDING, &padding, request);
     }
+}
+
+/// A plain request, or several in a row, as before it was padded.
+pub(crate) fn without_padding(request: &[u8]) -> Vec<u8> {
+    let (mut rest, mut plain) = (request, Vec::with_capacity(request.len()));
+    while !rest.is_empty() {
+        let field = rest;
+        let (tag, kind) = decode_key(&mut rest).unwrap();
+        skip_field(kind, tag, &mut rest, DecodeContext::default()).unwrap();
+        if tag != PADDING {
+            plain.extend_from_slice(&field[..field.len() - rest.len()]);
+        }
+    }
+    plain
 }
 
 /// The numbers in a plain export request.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::PrivateKeyDer;
@@ -30,7 +30,7 @@ type Authority = CertifiedIssuer<'static, KeyPair>;
 impl Papers {
     /// Papers of a new authority.
     pub(crate) fn new() -> Papers {
-        let (known, unknown) = (authority(), authority());
+        let (known, unknown) = (authority("known"), authority("unknown"));
         Papers {
             good: server(&known, NAME, 2100),
             expired: server(&known, NAME, 2020),
@@ -40,14 +40,20 @@ impl Papers {
         }
     }
 
-    /// Writes the certificate of the authority that clients are to trust.
+    /// The certificate of the authority that clients are to trust, PEM.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Writes it.
     pub(crate) fn write_authority(&self, path: &Path) {
-        std::fs::write(path, &*self.authority).unwrap();
+        std::fs::write(path, self.authority()).unwrap();
     }
 }
 
-fn authority() -> Authority {
+fn authority(name: &str) -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }

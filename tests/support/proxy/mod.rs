@@ -106,6 +106,11 @@ impl Proxy {
         Proxy { address, secure, fault, serving }
     }
 
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Base URL.
     pub(crate) fn url(&self) -> String {
         format!("{}://{}", if self.secure { "https" } else { "http" }, self.address)
