@@ -15,6 +15,6 @@ pub(super) async fn run(stream: Box<dyn Stream>, fault: Fault) {
         }
     }
     if fault == Fault::GoAway {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
