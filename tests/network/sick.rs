@@ -69,7 +69,8 @@ async fn is_sick(live: &Live, refusal: Refusal, of_the_endpoint: bool, lasts: Du
     let known = |live: &Live| {
         let target = &live.status()["targets"][0];
         let misconfigured = target["misconfigured"].as_array().unwrap().len() == Signal::ALL.len();
-        if of_the_endpoint { misconfigured } else { target["breaker"] != "closed" }
+        let shut = target["breaker"] == "open" || target["breaker"] == "half_open";
+        if of_the_endpoint { misconfigured } else { shut }
     };
     live.until(&format!("{refusal:?} is recognised"), seconds(60), known).await;
     tokio::time::sleep(lasts.saturating_sub(began.elapsed())).await;
