@@ -161,15 +161,28 @@ impl Committer {
             });
             let fitting = sums.take(GROUP_BATCHES).take_while(|bytes| *bytes <= self.group).count();
             let group: Vec<Append> = appends.drain(..fitting.max(1).min(appends.len())).collect();
+            let mut later = ends.split_off(self.fitting(ends));
             self.write(group, ends)?;
+            ends.append(&mut later);
         }
         Ok(())
+    }
+
+    /// How many of these settles go into a group: those that write no bodies all go, whoever settled several together.
+    fn fitting(&self, ends: &[End]) -> usize {
+        let mut bytes = 0;
+        let last = ends.iter().position(|end| {
+            bytes += end.how.bytes();
+            bytes >= self.group
+        });
+        last.map_or(ends.len(), |last| last + 1)
     }
 
     fn write(&mut self, appends: Vec<Append>, ends: &mut Vec<End>) -> Result<(), StoreError> {
         let engine = Arc::clone(&self.engine);
         let bytes: usize = appends.iter().map(|append| append.batch.weight() + 256).sum();
-        let changes = engine.begin(bytes + 256 * ends.len() + 1024);
+        let settled: usize = ends.iter().map(|end| end.how.bytes() + 256).sum();
+        let changes = engine.begin(bytes + settled + 1024);
         let mut group = Group::new(changes, self.books, self.dead, self.shared.clock.now_ms());
         let mut waiters = Vec::with_capacity(appends.len());
         let epoch = self.shared.epoch.load(Relaxed);

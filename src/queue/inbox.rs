@@ -14,6 +14,7 @@ use super::command::Command;
 use super::error::AppendError;
 use super::lanes::Fate;
 use super::ledger::{DeadReason, DropReason};
+use super::out::Hold;
 use crate::batch::{Batch, Key, Signal};
 
 /// A settle is written within this time.
@@ -41,6 +42,8 @@ pub(super) struct End {
     /// Number of the lease.
     pub number: u64,
     pub how: How,
+    /// What the batch takes of what delivery may hold, if it is written anew.
+    pub _hold: Option<Hold>,
 }
 
 /// How it ended.
@@ -70,6 +73,15 @@ pub(super) enum How {
 }
 
 impl How {
+    /// Bytes of bodies that it writes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            How::Delivered { .. } | How::Owed | How::Dropped(_) => 0,
+            How::Dead { body, .. } | How::Park { body, .. } => body.len(),
+            How::Split(parts) => parts.iter().map(|(_, batch, _)| batch.body.len()).sum(),
+        }
+    }
+
     /// What it means to those behind it.
     pub(super) fn fate(&self) -> Fate {
         match self {

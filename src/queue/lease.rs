@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::careful::Pass;
 use super::ledger::{DeadReason, DropReason};
+use super::out::Hold;
 use super::parts;
 use super::shared::Shared;
 use crate::batch::{Batch, BatchId, Key, Signal};
@@ -39,8 +40,8 @@ pub(super) struct Ticket {
     pub(super) key: Key,
     pub(super) epoch: u32,
     pub(super) number: u64,
-    /// Bytes that it lets delivery hold.
-    pub(super) weight: u64,
+    /// What it lets delivery hold.
+    pub(super) hold: Option<Hold>,
     /// The turn, while batches are handed out one at a time.
     pub(super) pass: Option<Pass>,
     /// Whether giving it back counts as an attempt: the batch was handed out.
@@ -57,7 +58,7 @@ impl Lease {
 
     /// Bytes of the batch as it is stored.
     pub fn weight(&self) -> usize {
-        usize::try_from(self.ticket.weight).unwrap_or(usize::MAX)
+        usize::try_from(self.ticket.hold.as_ref().map_or(0, Hold::bytes)).unwrap_or(usize::MAX)
     }
 
     /// Given back it counts as if it had not been leased: whatever failed, it was not this batch.
@@ -82,9 +83,6 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.spent {
             self.give_back(None);
-        }
-        if self.shared.out.end(self.signal, self.weight) {
-            self.shared.ready[self.signal.index()].notify_one();
         }
     }
 }

@@ -95,6 +95,7 @@ use self::lanes::{Grant, Held, Lanes, Pick, Stored};
 use self::lease::Ticket;
 use self::ledger::DropReason;
 use self::open::Opened;
+use self::out::Hold;
 use self::reader::{Errand, Missing};
 use self::shared::Shared;
 use self::snapshot::{Depth, Recount, Snapshot};
@@ -282,7 +283,8 @@ impl Queue {
             }
             Ok(Err(Missing::Corrupt { why, bytes })) => {
                 ticket.spent = true;
-                self.shared.inbox.end([End { signal, key, number, how: letters::corrupt(&why, bytes, &held) }]);
+                let (how, hold) = (letters::corrupt(&why, bytes, &held), ticket.hold.take());
+                self.shared.inbox.end([End { signal, key, number, how, _hold: hold }]);
                 None
             }
             Ok(Err(Missing::Failed(error))) => {
@@ -302,14 +304,13 @@ impl Queue {
     }
 
     fn ticket(&self, signal: Signal, key: Key, number: u64, weight: u64) -> Ticket {
-        self.shared.out.take(signal, weight);
         Ticket {
             shared: Arc::clone(&self.shared),
             signal,
             key,
             epoch: 0,
             number,
-            weight,
+            hold: Some(Hold::new(&self.shared, signal, weight)),
             pass: None,
             counts: false,
             spent: false,

@@ -1,9 +1,12 @@
 //! What is out on leases, in bytes: a bound on what delivery can hold in memory.
 //!
-//! Counted for as long as a lease lives, whatever became of the batch in the books meanwhile.
+//! Counted for as long as a lease lives, whatever became of the batch in the books meanwhile; and where the end of a lease writes
+//! the batch anew, until that is about to be written.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
+use super::shared::Shared;
 use crate::batch::Signal;
 
 /// Leases that are given whatever they weigh: a batch that is kept aside must not stop the one that is to witness against it.
@@ -40,18 +43,44 @@ impl Out {
         }
     }
 
-    /// A lease is given.
-    pub(super) fn take(&self, signal: Signal, bytes: u64) {
+    fn begin(&self, signal: Signal, bytes: u64) {
         let held = &self.signals[signal.index()];
         held.bytes.fetch_add(bytes, SeqCst);
         held.leases.fetch_add(1, SeqCst);
     }
 
-    /// A lease ended. Whether somebody was refused meanwhile, who is to look again.
-    pub(super) fn end(&self, signal: Signal, bytes: u64) -> bool {
+    /// Whether somebody was refused meanwhile, who is to look again.
+    fn end(&self, signal: Signal, bytes: u64) -> bool {
         let held = &self.signals[signal.index()];
         held.bytes.fetch_sub(bytes, SeqCst);
         held.leases.fetch_sub(1, SeqCst);
         held.missed.load(SeqCst) && held.missed.swap(false, SeqCst)
+    }
+}
+
+/// What one batch takes of it, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Hold {
+    shared: Arc<Shared>,
+    signal: Signal,
+    bytes: u64,
+}
+
+impl Hold {
+    pub(super) fn new(shared: &Arc<Shared>, signal: Signal, bytes: u64) -> Hold {
+        shared.out.begin(signal, bytes);
+        Hold { shared: Arc::clone(shared), signal, bytes }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.shared.out.end(self.signal, self.bytes) {
+            self.shared.ready[self.signal.index()].notify_one();
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use super::error::StoreError;
 use super::inbox::End;
 use super::lanes::{Held, Job, Origin, SLICE_BATCHES, Slice, Stored};
 use super::letters;
+use super::out::Hold;
 use super::recount::Recounting;
 use super::shared::{Fuse, Shared};
 use super::snapshot::Recount;
@@ -61,7 +62,7 @@ pub(super) enum Missing {
 }
 
 /// Runs errands until [`Errand::Stop`].
-pub(super) fn run(engine: &dyn Engine, shared: &Shared, errands: &mpsc::Receiver<Errand>) {
+pub(super) fn run(engine: &dyn Engine, shared: &Arc<Shared>, errands: &mpsc::Receiver<Errand>) {
     let _fuse = Fuse(shared);
     let mut recount: Option<Recounting<'_>> = None;
     loop {
@@ -107,7 +108,7 @@ fn answer(shared: &Shared, reply: oneshot::Sender<Result<Stored, Missing>>, outc
     let _ = reply.send(outcome);
 }
 
-fn read_slice(engine: &dyn Engine, shared: &Shared, job: &Job) {
+fn read_slice(engine: &dyn Engine, shared: &Arc<Shared>, job: &Job) {
     shared.await_reclaim(job.signal);
     let outcome = slice(engine, job);
     let mut lanes = shared.lanes(job.signal);
@@ -121,6 +122,7 @@ fn read_slice(engine: &dyn Engine, shared: &Shared, job: &Job) {
                         key,
                         number,
                         how: letters::corrupt(&why, bytes, &held),
+                        _hold: Some(Hold::new(shared, job.signal, held.weight)),
                     }]);
                 }
             }

@@ -22,7 +22,8 @@ impl Queue {
         }
     }
 
-    /// Ends leases that belong together: all that is written of them is written as one set of changes.
+    /// Ends leases that belong together: all that is written of them is written as one set of changes, unless more is written anew
+    /// (condemned, parked, split) than a group holds.
     pub fn settle_all(&self, leases: impl IntoIterator<Item = (Lease, Settlement)>) {
         let ends: Vec<End> = leases.into_iter().filter_map(|(lease, how)| end_of(lease, how)).collect();
         self.shared.inbox.end(ends);
@@ -59,7 +60,8 @@ fn end_of(mut lease: Lease, how: Settlement) -> Option<End> {
     if how.fate() != Fate::Goes {
         ticket.shared.lanes(signal).ended_as(key, number, how.fate());
     }
-    Some(End { signal, key, number, how })
+    let hold = if how.bytes() > 0 { ticket.hold.take() } else { None };
+    Some(End { signal, key, number, how, _hold: hold })
 }
 
 fn refuse(mut lease: Lease, why: &str) -> Option<End> {

@@ -1,8 +1,9 @@
 //! What delivery can hold at once.
 
-use super::support::{batch, config, delivered, until};
+use super::support::{assert_books, batch, config, delivered, until, verdict, watched};
 use crate::batch::Signal;
-use crate::queue::{Lane, Lease, Queue, Taker};
+use crate::queue::ledger::DeadReason;
+use crate::queue::{Lane, Lease, Queue, Settlement, Taker};
 
 const MIB: usize = 1 << 20;
 const SIGNAL: Signal = Signal::Logs;
@@ -74,4 +75,36 @@ async fn batches_of_any_size_are_leased() {
         assert_eq!(leases.len(), left);
         leases.into_iter().for_each(|lease| queue.settle(lease, delivered()));
     }
+}
+
+/// Scenario: a target condemns all that it gets while the disk stalls. Guarantee: what waits to be written as a dead letter is held
+/// in memory, and counts so; once the disk goes on all are condemned.
+#[tokio::test]
+async fn what_is_to_be_written_anew_is_bounded_in_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path());
+    config.memory_limit = Some(24 << 20);
+    let (queue, control) = watched(&config);
+    for _ in 0..12 {
+        queue.append(batch(SIGNAL, MIB / 4)).await.unwrap();
+    }
+    control.hold();
+    let condemn = async || {
+        let mut condemned = 0;
+        while let Some(lease) = lease(&queue).await {
+            queue.settle(lease, Settlement::Dead(verdict(DeadReason::Refused)));
+            condemned += 1;
+        }
+        condemned
+    };
+    let mut condemned = condemn().await;
+    assert!((4..=8).contains(&condemned), "{condemned}: four wait, four may be on their way to the disk");
+    control.release();
+    let dead = || queue.snapshot().dead_letters.0;
+    while condemned < 12 {
+        until("what was condemned is written", || dead() == condemned).await;
+        condemned += condemn().await;
+    }
+    until("all are condemned", || dead() == 12).await;
+    assert_books(&queue).await;
 }
