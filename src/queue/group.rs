@@ -39,6 +39,8 @@ pub(super) struct Committed {
     pub books: [Ledger; 3],
     /// The dead letters after it.
     pub dead: meta::Dead,
+    /// Bytes of dead letters that are gone.
+    discarded: u64,
     signals: [Part; 3],
 }
 
@@ -51,7 +53,9 @@ struct Part {
     ended: Vec<Key>,
     parked: Vec<(Key, Held)>,
     edits: Vec<Edit>,
+    /// Bytes that left the line, and that left where suspects are kept.
     settled_bytes: u64,
+    unparked_bytes: u64,
     staying: bool,
     /// Everything in here was removed,
     removed: Option<Range<Key>>,
@@ -68,7 +72,7 @@ impl<'e> Group<'e> {
             head: Vec::with_capacity(256),
             now_ms,
             ages: BTreeMap::new(),
-            committed: Committed { books, dead, signals },
+            committed: Committed { books, dead, discarded: 0, signals },
         }
     }
 
@@ -98,6 +102,7 @@ impl<'e> Group<'e> {
 
     /// Removes a dead letter. It stays counted as dead.
     pub(super) fn discard(&mut self, letter: &Letter) {
+        self.committed.discarded += letter.bytes;
         let dead = &mut self.committed.dead;
         dead.batches = dead.batches.saturating_sub(1);
         // One that does not read any more has no bytes to take off: they are made good with the last one.
@@ -238,11 +243,13 @@ impl<'e> Group<'e> {
 
     /// Removes record and twin.
     fn take(&mut self, signal: Signal, key: Key, held: Held) {
-        self.committed.signals[signal.index()].settled_bytes += held.weight;
+        let part = &mut self.committed.signals[signal.index()];
         if held.parked {
+            part.unparked_bytes += held.weight;
             self.changes.take(Family::Parked, keys::of(signal, key).as_ref());
             self.changes.take(Family::Index, keys::parked(signal, key).as_ref());
         } else {
+            part.settled_bytes += held.weight;
             self.changes.take(Family::Records(signal), key.encode().as_ref());
             self.changes.take(Family::Index, keys::of(signal, key).as_ref());
         }
@@ -291,7 +298,8 @@ impl<'e> Group<'e> {
         let part = &mut self.committed.signals[signal.index()];
         part.touched = true;
         part.removed = Some(start..end);
-        part.settled_bytes += removed.bytes;
+        part.unparked_bytes += parked.iter().map(|(_, held)| held.weight).sum::<u64>();
+        part.settled_bytes += removed.bytes - part.unparked_bytes;
         part.unparked = parked.iter().map(|(key, _)| *key).collect();
         intervals.cut(end, &mut part.edits);
         let books = &mut self.committed.books[signal.index()];
@@ -337,12 +345,14 @@ impl Committed {
     pub(super) fn publish(self, shared: &Shared) {
         shared.counts.dead_batches.store(self.dead.batches, Relaxed);
         shared.counts.dead_bytes.store(self.dead.bytes, Relaxed);
+        shared.freed(Family::Dead, self.discarded);
         for (signal, part) in Signal::ALL.into_iter().zip(self.signals) {
             if !part.touched {
                 continue;
             }
             let leasable = !part.stored.is_empty() || part.staying || part.removed.is_some();
-            shared.settled(signal, part.settled_bytes);
+            shared.freed(Family::Records(signal), part.settled_bytes);
+            shared.freed(Family::Parked, part.unparked_bytes);
             let mut lanes = shared.lanes(signal);
             let books = self.books[signal.index()];
             shared.space.holds(signal, books.queued_bytes - books.parked_bytes);

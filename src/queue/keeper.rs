@@ -22,7 +22,6 @@ use super::store::{Engine, Family, keys};
 use super::trim::LetterWalk;
 use crate::batch::{Key, Signal};
 use crate::config::QueueConfig;
-use crate::tally::Counter;
 
 /// How often the disk is looked at, at least: a listing of some hundred files.
 const EVERY: Duration = Duration::from_secs(1);
@@ -61,7 +60,7 @@ impl Keeper {
         config: &QueueConfig,
         budget: &Budget,
     ) -> Keeper {
-        let settled = shared.counts.settled_bytes.iter().map(Counter::get).sum();
+        let settled = settled(&shared);
         Keeper {
             engine,
             shared,
@@ -92,8 +91,10 @@ impl Keeper {
             }
             for signal in Signal::ALL {
                 self.find_oldest(signal);
-                if shared.reclaim_is_due(signal) && shared.is_open() {
-                    self.reclaim(signal);
+            }
+            for family in Family::BODIES {
+                if shared.reclaim_is_due(family) && shared.is_open() {
+                    self.reclaim(family);
                 }
             }
             if shared.is_open() {
@@ -106,7 +107,7 @@ impl Keeper {
     /// Has removed what is too old or too much.
     fn trim(&mut self) {
         match self.expire().and_then(|()| self.expire_letters()).and_then(|()| self.make_room()) {
-            Ok(true) => Signal::ALL.into_iter().for_each(|signal| self.reclaim(signal)),
+            Ok(true) => Signal::ALL.into_iter().for_each(|signal| self.reclaim(Family::Records(signal))),
             Ok(false) => {}
             Err(error) if error.is_damaged() => self.shared.fail(&error),
             Err(error) => tracing::error!(%error, "what is too old or too much cannot be found"),
@@ -129,7 +130,7 @@ impl Keeper {
         };
         let (free, volume) = volume.unzip();
         let seen = Measurement { used, free, volume, reserved, appended };
-        let settled: u64 = counts.settled_bytes.iter().map(Counter::get).sum();
+        let settled = settled(&shared);
         let seconds = self.last.elapsed().as_secs_f64().max(0.001);
         let drained = ((settled - self.settled) as f64 / seconds) as u64;
         (self.settled, self.last) = (settled, Instant::now());
@@ -162,19 +163,25 @@ impl Keeper {
         (volume(&self.store), reserve.saturating_sub(self.ballast.held()) + reserve / MARGIN)
     }
 
-    fn reclaim(&mut self, signal: Signal) {
-        let (begun, settled) = (Instant::now(), self.shared.counts.settled_bytes[signal.index()].get());
-        let (from, to, low) = {
-            let mut lanes = self.shared.lanes(signal);
-            (self.reclaimed[signal.index()], lanes.scanned(), lanes.low())
+    fn reclaim(&mut self, family: Family) {
+        let (begun, freed) = (Instant::now(), self.shared.counts.freed_bytes[family.index()].get());
+        let done = match family {
+            Family::Records(signal) => {
+                let (from, to, low) = {
+                    let mut lanes = self.shared.lanes(signal);
+                    (self.reclaimed[signal.index()], lanes.scanned(), lanes.low())
+                };
+                self.reclaimed[signal.index()] = low;
+                self.engine.reclaim(family, from.encode().as_ref(), to.encode().as_ref())
+            }
+            _ => self.engine.reclaim(family, &[0], &[u8::MAX]), // what lies apart goes in no order
         };
-        if let Err(error) = self.engine.reclaim(signal, from, to) {
+        if let Err(error) = done {
             // A flush that fails leaves the store without writes: say so before the next group finds out.
             return self.shared.fail(&error);
         }
-        self.reclaimed[signal.index()] = low;
         self.measure();
-        self.shared.reclaimed(signal, begun, settled);
+        self.shared.reclaimed(family, begun, freed);
     }
 
     fn find_oldest(&self, signal: Signal) {
@@ -192,6 +199,12 @@ impl Keeper {
         }
         self.shared.counts.oldest_ms[signal.index()].store(oldest, Relaxed);
     }
+}
+
+/// Bytes of batches that went, dead letters apart.
+fn settled(shared: &Shared) -> u64 {
+    let families = Family::BODIES.into_iter().filter(|family| *family != Family::Dead);
+    families.map(|family| shared.counts.freed_bytes[family.index()].get()).sum()
 }
 
 /// Free bytes and size of the volume that a path lies on, if it can be asked.

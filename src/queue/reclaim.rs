@@ -7,13 +7,14 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::shared::Shared;
+use super::store::Family;
 use crate::batch::Signal;
 
 const MIB: u64 = 1 << 20;
 
-/// Each time so many bytes of a signal were settled, the disk is looked at.
+/// Each time so many bytes of a family were freed, the disk is looked at.
 pub(super) const LOOK: u64 = 32 * MIB;
-/// A reclaim is due once so many bytes of a signal were settled while the store is wasteful, and
+/// A reclaim is due once so many bytes of a family were freed while the store is wasteful, and
 const ENOUGH: u64 = 48 * MIB;
 /// so many bytes and an eighth of what is queued may be settled from the begin of one reclaim to the end of the next. For the rest the
 /// reader waits, this long at most.
@@ -22,28 +23,28 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The store is wasteful when it takes more than an eighth and this above what is queued. This is the write-ahead log, mostly:
 /// while what comes is settled at once, there is nothing to give back.
 const SLACK: u64 = 128 * MIB;
-/// A reclaim is due after this time while something is settled and half the quota is in use, too.
+/// A reclaim is due after this time while something is freed and half the quota is in use, too.
 const SOON: Duration = Duration::from_secs(10);
 
-/// How far each signal was reclaimed.
+/// How far each family was reclaimed.
 #[derive(Debug)]
 pub(super) struct Reclaims {
-    last: Mutex<[Last; 3]>,
+    last: Mutex<[Last; Family::ALL.len()]>,
     ended: Condvar,
 }
 
-/// When the last reclaim of a signal began, and how much of it was settled by then.
+/// When the last reclaim of a family began, and how much of it was freed by then.
 #[derive(Debug, Clone, Copy)]
 struct Last {
     at: Instant,
-    settled: u64,
+    freed: u64,
 }
 
 impl Reclaims {
-    /// Of a queue of which nothing was settled yet.
+    /// Of a queue of which nothing was freed yet.
     pub(super) fn new() -> Reclaims {
-        let never = Last { at: Instant::now(), settled: 0 };
-        Reclaims { last: Mutex::new([never; 3]), ended: Condvar::new() }
+        let never = Last { at: Instant::now(), freed: 0 };
+        Reclaims { last: Mutex::new([never; Family::ALL.len()]), ended: Condvar::new() }
     }
 
     /// Lets who waits look again.
@@ -53,9 +54,9 @@ impl Reclaims {
 }
 
 impl Shared {
-    /// Counts what was settled, and has the disk looked at now and then.
-    pub(super) fn settled(&self, signal: Signal, bytes: u64) {
-        let counter = &self.counts.settled_bytes[signal.index()];
+    /// Counts what left a family, and has the disk looked at now and then.
+    pub(super) fn freed(&self, family: Family, bytes: u64) {
+        let counter = &self.counts.freed_bytes[family.index()];
         let before = counter.get() / LOOK;
         counter.add(bytes);
         if counter.get() / LOOK > before {
@@ -63,20 +64,20 @@ impl Shared {
         }
     }
 
-    /// Whether space of a signal is to be given back now.
-    pub(super) fn reclaim_is_due(&self, signal: Signal) -> bool {
-        let last = self.reclaims.last.lock().unwrap_or_else(PoisonError::into_inner)[signal.index()];
-        let settled = self.counts.settled_bytes[signal.index()].get() - last.settled;
+    /// Whether space of a family is to be given back now.
+    pub(super) fn reclaim_is_due(&self, family: Family) -> bool {
+        let last = self.reclaims.last.lock().unwrap_or_else(PoisonError::into_inner)[family.index()];
+        let freed = self.counts.freed_bytes[family.index()].get() - last.freed;
         let waited = last.at.elapsed() >= SOON;
         let half = self.space.used() > self.space.limit() / 2;
-        (settled >= ENOUGH && self.is_wasteful())
-            || (self.space.is_full() && (settled > 0 || waited))
-            || (settled > 0 && half && waited)
+        (freed >= ENOUGH && self.is_wasteful())
+            || (self.space.is_full() && (freed > 0 || waited))
+            || (freed > 0 && half && waited)
     }
 
-    /// Notes that space of a signal was given back, begun when so much of it was settled.
-    pub(super) fn reclaimed(&self, signal: Signal, at: Instant, settled: u64) {
-        self.reclaims.last.lock().unwrap_or_else(PoisonError::into_inner)[signal.index()] = Last { at, settled };
+    /// Notes that space of a family was given back, begun when so much of it was freed.
+    pub(super) fn reclaimed(&self, family: Family, at: Instant, freed: u64) {
+        self.reclaims.last.lock().unwrap_or_else(PoisonError::into_inner)[family.index()] = Last { at, freed };
         self.reclaims.wake();
     }
 
@@ -84,9 +85,10 @@ impl Shared {
     pub(super) fn await_reclaim(&self, signal: Signal) {
         let last = self.reclaims.last.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked at anew each time: a reclaim that ended meanwhile may have begun after this wait did.
-        let settled = &self.counts.settled_bytes[signal.index()];
+        let place = Family::Records(signal).index();
+        let freed = &self.counts.freed_bytes[place];
         let much = AHEAD + self.queued() / 8;
-        let ahead = |last: &mut [Last; 3]| settled.get() - last[signal.index()].settled >= much && self.is_open();
+        let ahead = |last: &mut [Last; Family::ALL.len()]| freed.get() - last[place].freed >= much && self.is_open();
         if self.is_wasteful() {
             drop(self.reclaims.ended.wait_timeout_while(last, PATIENCE, ahead));
         }
@@ -121,16 +123,17 @@ mod tests {
         let shared = Arc::new(Shared::new(&config, Clock::new(Box::new(Machine)), &Budget::of(&config)));
         shared.opened();
         shared.space.measured(Measurement { used: 1 << 40, ..Measurement::default() }, 0);
-        let settled = &shared.counts.settled_bytes[Signal::Logs.index()];
+        let family = Family::Records(Signal::Logs);
+        let freed = &shared.counts.freed_bytes[family.index()];
         for round in 0..200 {
-            settled.add(2 * AHEAD);
+            freed.add(2 * AHEAD);
             let waiting = thread::spawn({
                 let shared = Arc::clone(&shared);
                 move || shared.await_reclaim(Signal::Logs)
             });
             (0..round).for_each(|_| thread::yield_now());
-            settled.add(1);
-            shared.reclaimed(Signal::Logs, Instant::now(), settled.get());
+            freed.add(1);
+            shared.reclaimed(family, Instant::now(), freed.get());
             waiting.join().expect("it does not count below nothing");
         }
     }

@@ -21,6 +21,7 @@ use super::reclaim::Reclaims;
 use super::recover::Recovered;
 use super::snapshot::StoreState;
 use super::space::{NoRoom, Space};
+use super::store::Family;
 use crate::batch::Signal;
 use crate::config::{Durability, QueueConfig};
 use crate::tally::{Counter, Histogram};
@@ -72,8 +73,8 @@ pub(super) struct Counts {
     pub late: Counter,
     /// Times that the store was opened anew after a failure.
     pub reopens: Counter,
-    /// Bytes settled, by signal.
-    pub settled_bytes: [Counter; 3],
+    /// Bytes that left a family, by [`Family::index`]: settled, parked, dead letters that are gone.
+    pub freed_bytes: [Counter; Family::ALL.len()],
     pub dead_batches: AtomicU64,
     pub dead_bytes: AtomicU64,
     /// Dead letters removed for their age.
@@ -115,7 +116,7 @@ impl Shared {
                 batches: Counter::default(),
                 late: Counter::default(),
                 reopens: Counter::default(),
-                settled_bytes: Default::default(),
+                freed_bytes: Default::default(),
                 dead_batches: AtomicU64::new(0),
                 dead_bytes: AtomicU64::new(0),
                 expired_letters: Counter::default(),

@@ -13,7 +13,6 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::{Changes, Engine, Family, View, Visit};
-use crate::batch::{Key, Signal};
 use crate::queue::error::StoreError;
 
 /// What a disk holds, for as long as somebody holds it.
@@ -312,7 +311,7 @@ impl Engine for Memory {
         Box::new(Moment(self.alive().map(|platter| platter.readable.clone())))
     }
 
-    fn reclaim(&self, _: Signal, _: Key, _: Key) -> Result<(), StoreError> {
+    fn reclaim(&self, _: Family, _: &[u8], _: &[u8]) -> Result<(), StoreError> {
         self.alive().map(drop) // what is taken takes no space here
     }
 }
@@ -320,6 +319,7 @@ impl Engine for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Signal;
 
     const LOGS: Family = Family::Records(Signal::Logs);
 

@@ -11,7 +11,7 @@ pub(super) mod rocks;
 use std::ops::ControlFlow;
 
 use super::error::StoreError;
-use crate::batch::{Key, Signal};
+use crate::batch::Signal;
 
 /// A family of keys with options and files of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +42,27 @@ impl Family {
         Family::Owed,
         Family::Meta,
     ];
+
+    /// Those that hold bodies, which is where space is to be given back.
+    pub(super) const BODIES: [Family; 5] = [
+        Family::Records(Signal::Traces),
+        Family::Records(Signal::Metrics),
+        Family::Records(Signal::Logs),
+        Family::Dead,
+        Family::Parked,
+    ];
+
+    /// Its place in [`Family::ALL`].
+    pub(super) const fn index(self) -> usize {
+        match self {
+            Family::Records(signal) => signal.index(),
+            Family::Index => 3,
+            Family::Dead => 4,
+            Family::Parked => 5,
+            Family::Owed => 6,
+            Family::Meta => 7,
+        }
+    }
 
     /// The name on disk.
     pub(super) const fn name(self) -> &'static str {
@@ -102,6 +123,16 @@ pub(super) trait Engine: View + Send + Sync {
     /// A view of this instant. It pins what it sees, so it must not live long.
     fn view(&self) -> Box<dyn View + '_>;
 
-    /// Gives back the space of what was taken of a signal between two keys. May take seconds.
-    fn reclaim(&self, signal: Signal, from: Key, to: Key) -> Result<(), StoreError>;
+    /// Gives back the space of what was taken of a family in `from..=to`. May take seconds.
+    fn reclaim(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_family_has_its_place() {
+        assert_eq!(Family::ALL.map(Family::index), std::array::from_fn(|place| place));
+    }
 }

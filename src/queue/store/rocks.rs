@@ -10,7 +10,6 @@ use rocksdb::{
 };
 
 use super::{Changes, Engine, Family, View, Visit};
-use crate::batch::{Key, Signal};
 use crate::queue::error::StoreError;
 use crate::queue::memory::Budget;
 
@@ -233,14 +232,14 @@ impl Engine for Rocks {
         Box::new(Instant { rocks: self, snapshot: self.db.snapshot() })
     }
 
-    fn reclaim(&self, signal: Signal, from: Key, to: Key) -> Result<(), StoreError> {
+    fn reclaim(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
         // All families together: one that keeps unflushed changes keeps the write-ahead log.
         let families = Family::ALL.map(|family| self.family(family));
         self.db.flush_cfs_opt(&families, &FlushOptions::default())?;
         let mut compaction = CompactOptions::default();
         compaction.set_exclusive_manual_compaction(false);
-        let records = self.family(Family::Records(signal)); // the index is small, and compacts by itself
-        self.db.compact_range_cf_opt(records, Some(from.encode()), Some(to.encode()), &compaction);
+        // The index is small, and compacts by itself.
+        self.db.compact_range_cf_opt(self.family(family), Some(from), Some(to), &compaction);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use crate::batch::{Batch, Encoding, Key, Signal};
+use crate::batch::{Batch, Encoding, Signal};
 use crate::config::{Durability, QueueConfig};
 use crate::queue::clock::Machine;
 use crate::queue::clock::testing::Hands;
@@ -226,8 +226,8 @@ impl Engine for Watched {
         self.rocks.view()
     }
 
-    fn reclaim(&self, signal: Signal, from: Key, to: Key) -> Result<(), StoreError> {
-        self.rocks.reclaim(signal, from, to)
+    fn reclaim(&self, family: Family, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
+        self.rocks.reclaim(family, from, to)
     }
 }
 
