@@ -26,7 +26,14 @@ const STORE: &str = "store";
 pub(super) struct Directory {
     store: PathBuf,
     ballast: Ballast,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Directory {
+    /// Unlocked by word, not by closing the file: a child process that is being started has it open, too, until its program runs.
+    fn drop(&mut self) {
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 impl Directory {
@@ -41,7 +48,7 @@ impl Directory {
         let store = path.join(STORE);
         DirBuilder::new().recursive(true).mode(0o700).create(&store).map_err(|error| unusable(&store, error))?;
         fs::set_permissions(&store, Permissions::from_mode(0o700)).map_err(|error| unusable(&store, error))?;
-        Ok(Directory { store, ballast: Ballast::of(path), _lock: lock })
+        Ok(Directory { store, ballast: Ballast::of(path), lock })
     }
 
     /// Where the store lives.

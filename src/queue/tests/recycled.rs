@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 use std::{fs, io};
 
 use super::support::*;
 use crate::batch::Signal;
 use crate::config::QueueConfig;
 use crate::queue::salvage::wal;
-use crate::queue::{Lane, Queue};
+use crate::queue::{Lane, Queue, Settlement};
 
 /// The fourth part of so many batches is left in the queue, the rest is delivered.
 const STEP: usize = 40;
@@ -29,14 +30,17 @@ async fn killed() -> (tempfile::TempDir, Vec<String>, u64) {
             queue.append(named(Signal::Logs, &body)).await.unwrap();
             let (lease, name) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
             match number % 4 {
-                0 => queued.push((lease, name)),
+                0 => {
+                    queued.push(name);
+                    queue.settle(lease, Settlement::Return { hold: Duration::from_secs(86_400) });
+                }
                 _ => queue.settle(lease, delivered()),
             }
         }
         settled(&queue).await;
         let copied = copy_at_rest(directory.path());
         if let Some(copy) = copied.filter(|copy| is_written_over(copy.path())) {
-            return (copy, queued.into_iter().map(|(_, name)| name).collect(), ((step + 1) * STEP) as u64);
+            return (copy, queued, ((step + 1) * STEP) as u64);
         }
     }
     panic!("no log is written over");
