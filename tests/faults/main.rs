@@ -14,13 +14,17 @@ mod held_lane;
 mod idle;
 mod inject;
 mod kills;
+mod pod;
 mod queues;
+mod read_only;
 mod removals;
+mod salvage;
 #[path = "../support/sink.rs"]
 mod sink;
 #[path = "../support/skip.rs"]
 mod skip;
 mod small_memory;
+mod space_apart;
 mod space_back;
 mod stalls;
 #[path = "../support/mod.rs"]

@@ -1,5 +1,5 @@
 //! Scenario: the gateway is frozen for long, or its disk is: an fsync that takes seconds. Guarantee: clients get an answer within
-//! 4 s, an OK only for what is on disk; nothing is reopened or lost, and all goes on when the stall is over; probes are answered
+//! 4 s, an OK only for what is on disk; nothing is reopened, too old or lost, and all goes on when the stall is over; probes are answered
 //! meanwhile, and a gateway that is to end does.
 
 use std::fs;
@@ -23,7 +23,8 @@ const ANSWER: Duration = Duration::from_millis(4700);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_was_frozen_goes_on() {
     let hub = Hub::start().await;
-    let home = Home::new();
+    let mut home = Home::new();
+    home.queue = "max_age: 1h".to_owned();
     let gateway = home.start(&to(&hub.url()));
     let load = Load::start(gateway.grpc, gateway.http, 5, Duration::from_millis(5));
     until("something is acknowledged", seconds(20), || load.acknowledged() > 500).await;
@@ -36,7 +37,12 @@ async fn a_gateway_that_was_frozen_goes_on() {
     until("everything is settled", seconds(20), || gateway.books("queued") == 0).await;
     assert_eq!(hub.missing(&acknowledged), []);
     gateway.assert_balanced();
-    assert_eq!(gateway.metric("spillway_store_reopens_total", &[]), 0.0);
+    assert_eq!(gateway.books("dropped"), 0, "{}", gateway.log());
+    until("no target counts as cut off", seconds(20), || gateway.metric("spillway_partition_active", &[]) == 0.0).await;
+    for quiet in ["spillway_store_reopens_total", "spillway_clock_step_seconds"] {
+        assert_eq!(gateway.metric(quiet, &[]), 0.0, "{quiet}:\n{}", gateway.log());
+    }
+    assert_eq!(gateway.get("/readyz").0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

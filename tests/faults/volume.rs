@@ -76,6 +76,23 @@ impl Volume {
         run(Command::new("umount").arg(&self.at)).unwrap();
     }
 
+    /// As after an error of its file system: the kernel lets nobody write to it, whoever has files open there. `None` where it
+    /// cannot be asked to.
+    pub(crate) fn turn_read_only(&self) -> Option<()> {
+        run(Command::new("mount").args(["-o", "remount,errors=remount-ro"]).arg(&self.at))?;
+        let mounts = fs::read_to_string("/proc/mounts").unwrap();
+        let device = mounts.lines().find_map(|line| line.split_once(&format!(" {} ", self.at.display())))?.0;
+        fs::write(Path::new("/sys/fs/ext4").join(device.strip_prefix("/dev/")?).join("trigger_fs_error"), "1").ok()
+    }
+
+    /// Repairs it, and mounts it anew. Nobody may have files open there.
+    pub(crate) fn repair(&self) {
+        self.unmount();
+        let checked = Command::new("e2fsck").arg("-fy").arg(self.image()).output().unwrap();
+        assert!(matches!(checked.status.code(), Some(0 | 1)), "{checked:?}");
+        self.mount_again().unwrap();
+    }
+
     /// From now on no new block can be written.
     fn fail(&self) {
         let mut filler = File::create(self.disk.join("filler")).unwrap();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
-/// How long a gateway may take to say where it listens.
+/// How long a gateway may take to say where it listens, and to count what it has.
 const START: Duration = Duration::from_secs(60);
 
 /// A place for a gateway's files, kept over its restarts.
@@ -28,6 +28,8 @@ pub(crate) struct Home {
     pub(crate) admin: String,
     /// What the binary is started with: `strace` and its arguments, say.
     pub(crate) wrapper: Vec<String>,
+    /// How long the binary may take to say where it listens.
+    pub(crate) patience: Duration,
 }
 
 /// A running gateway. Killed when dropped.
@@ -62,6 +64,7 @@ impl Home {
             grpc: String::new(),
             admin: String::new(),
             wrapper: Vec::new(),
+            patience: START,
         }
     }
 
@@ -107,7 +110,7 @@ impl Home {
             if let Some(ended) = child.try_wait().unwrap() {
                 return Err(ended);
             }
-            assert!(began.elapsed() < START, "it does not listen:\n{}", read(&log));
+            assert!(began.elapsed() < self.patience, "it does not listen:\n{}", read(&log));
             std::thread::sleep(Duration::from_millis(1));
         };
         let started_in = began.elapsed();
