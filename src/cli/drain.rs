@@ -1,11 +1,13 @@
 //! `spillway drain`: closes the intake of a running gateway and waits until everything is delivered.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 use tokio::time::{Instant, interval};
 
+use super::dead;
 use super::exit::Code;
 use super::out;
 use super::tools::failure::Failure;
@@ -32,6 +34,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 Examples:
   spillway drain --timeout 10m && kubectl scale statefulset spillway --replicas 0
+  spillway drain --leave-dead=dead.jsonl             takes them out, too
   spillway drain --reopen                            to have delivered everything once, and go on
   spillway drain --cancel                            opens the intake again")]
 pub(super) struct DrainArgs {
@@ -43,9 +46,9 @@ pub(super) struct DrainArgs {
     /// Opens the intake at the end, whatever came of it.
     #[arg(long)]
     reopen: bool,
-    /// Takes no offence at dead letters.
-    #[arg(long)]
-    leave_dead: bool,
+    /// Takes no offence at dead letters. With a file they are copied there first, as OTLP JSON lines: `--leave-dead=FILE`.
+    #[arg(long, value_name = "FILE", require_equals = true)]
+    leave_dead: Option<Option<PathBuf>>,
     /// Opens the intake that a drain has closed, and waits for nothing.
     #[arg(long, conflicts_with_all = ["timeout", "reopen", "leave_dead"])]
     cancel: bool,
@@ -55,7 +58,7 @@ pub(super) struct DrainArgs {
 }
 
 /// What is left.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 struct Left {
     batches: u64,
     items: u64,
@@ -70,15 +73,15 @@ struct Left {
 /// Carries it out.
 pub(super) async fn drain(args: &DrainArgs) -> Code {
     let command = async |way: &Way| match way.is_offline() {
-        true => offline(args, &left(way).await?),
+        true => offline(args, left(way).await?, way).await,
         false => beside(args, way).await,
     };
     args.place.work(command).await
 }
 
-fn offline(args: &DrainArgs, left: &Left) -> Result<Code, Failure> {
+async fn offline(args: &DrainArgs, left: Left, way: &Way) -> Result<Code, Failure> {
     match left.batches {
-        0 => Ok(empty(args, left)),
+        0 => keep_dead(args, &left, way).await.map(|()| empty(args, &left)),
         batches => {
             let batches = human::batches(batches);
             let sentence =
@@ -95,7 +98,7 @@ async fn beside(args: &DrainArgs, way: &Way) -> Result<Code, Failure> {
         return Ok(Code::Fine);
     }
     let drained = tokio::select! {
-        drained = until_empty(args.timeout, way) => drained,
+        drained = deliver_all(args, way) => drained,
         _ = tokio::signal::ctrl_c() => Err(Failure::new(Code::No, "interrupted")),
     };
     match drained {
@@ -109,6 +112,27 @@ async fn beside(args: &DrainArgs, way: &Way) -> Result<Code, Failure> {
                 if open.is_ok() { "the intake is open again" } else { "if it lives, its intake opens by itself" };
             Err(Failure { sentence: format!("{}; {then}", failure.sentence), ..failure })
         }
+    }
+}
+
+/// Until all is delivered, and the dead letters are copied if that is wanted.
+async fn deliver_all(args: &DrainArgs, way: &Way) -> Result<Left, Failure> {
+    let left = until_empty(args.timeout, way).await?;
+    let mut keeping = std::pin::pin!(keep_dead(args, &left, way));
+    let mut looks = interval(LOOK);
+    loop {
+        tokio::select! {
+            kept = &mut keeping => return kept.map(|()| left),
+            _ = looks.tick() => drop(intake(way, Intake::Closed { seconds: Some(CLOSED.as_secs()) }).await?),
+        }
+    }
+}
+
+/// Copies the dead letters into the file that was named, if there are any.
+async fn keep_dead(args: &DrainArgs, left: &Left, way: &Way) -> Result<(), Failure> {
+    match &args.leave_dead {
+        Some(Some(file)) if left.dead_letters > 0 => dead::keep(file, way).await,
+        _ => Ok(()),
     }
 }
 
@@ -163,7 +187,7 @@ fn empty(args: &DrainArgs, left: &Left) -> Code {
     }
     match left.dead_letters {
         0 => Code::Fine,
-        _ if args.leave_dead => Code::Fine,
+        _ if args.leave_dead.is_some() => Code::Fine,
         letters => {
             let letters = human::count(letters);
             let sentence = format!(

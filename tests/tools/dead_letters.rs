@@ -1,5 +1,5 @@
-//! Scenario: a hub refuses two batches for good; they are listed, shown, copied, sent again when it has changed its mind, and
-//! removed, beside the gateway and offline.
+//! Scenario: a hub refuses two batches for good; they are listed, shown, copied, left by a drain, sent again when it has changed its
+//! mind, and removed, beside the gateway and offline.
 //! Guarantee: each letter tells its story and its data; one that is sent again arrives and is dead no more; one that is removed
 //! stays counted; nothing is removed unasked.
 
@@ -72,6 +72,13 @@ async fn dead_letters_are_looked_at_sent_again_and_removed() {
     let again = spillway(&home, &format!("dead replay {}", ids[0]));
     assert!(again.code == 1 && again.err.contains("no dead letter"), "{again}");
     gateway.assert_balanced();
+    for (words, code) in [("", 1), ("--leave-dead=kept.jsonl", 0), ("--leave-dead=kept.jsonl", 64), ("--leave-dead", 0)]
+    {
+        let said = spillway(&home, &format!("drain --reopen --timeout 20s {words}"));
+        assert_eq!(said.code, code, "{words}: {said}");
+        assert_eq!(gateway.get("/readyz").0, 200, "{words}");
+    }
+    assert_eq!(numbers(&read(&home.path().join("kept.jsonl"))), [(Signal::Logs, 667)]);
     assert!(gateway.stop().success());
 
     spillway(&home, "dead export dead.jsonl").fine();

@@ -7,6 +7,7 @@ mod show;
 
 use clap::{Args, Subcommand};
 
+pub(super) use self::moves::keep;
 use self::moves::{ExportArgs, PurgeArgs, ReplayArgs};
 use super::exit::Code;
 use super::tools::way::{Way, Where};

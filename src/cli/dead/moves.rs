@@ -1,5 +1,7 @@
 //! `spillway dead replay`, `export` and `purge`: what is done with dead letters.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::select::{DeadFilter, Found, Select};
@@ -12,7 +14,7 @@ use crate::cli::tools::lines::{Lines, Output};
 use crate::cli::tools::place::Id;
 use crate::cli::tools::progress::{Progress, Unit};
 use crate::cli::tools::way::Way;
-use crate::observe::commands::wire::{DeadLetter, Letters, Place};
+use crate::observe::commands::wire::{DeadLetter, Letters, Place, Stats};
 use crate::queue::tools::Moved;
 
 /// Dead letters of one request.
@@ -79,14 +81,37 @@ pub(super) async fn purge(args: &PurgeArgs, json: bool, way: &Way) -> Result<Cod
 }
 
 pub(super) async fn export(args: &ExportArgs, json: bool, way: &Way) -> Result<Code, Failure> {
-    let mut lines = Lines::to(&args.output)?;
-    let mut found = Found::by(&args.filter, true);
+    copied(&args.output, &args.filter, way).await?.finish(json)
+}
+
+/// Copies all dead letters into a new file, synced.
+pub(in crate::cli) async fn keep(file: &Path, way: &Way) -> Result<(), Failure> {
+    let output = Output { file: Some(file.to_owned()), force: false };
+    let mut lines = copied(&output, &DeadFilter::default(), way).await?;
+    lines.save()?;
+    match lines.written.damaged.len() as u64 {
+        0 => Ok(()),
+        damaged => {
+            let sentence = format!("{} cannot be read and are not in {}", human::batches(damaged), file.display());
+            Err(Failure::new(Code::No, sentence))
+        }
+    }
+}
+
+/// Lines of the dead letters that fit.
+async fn copied(output: &Output, filter: &DeadFilter, way: &Way) -> Result<Lines, Failure> {
+    let mut lines = Lines::to(output)?;
+    let stats: Stats = way.get("/queue/stats").await?;
+    let progress = Progress::new("export", Unit::Count, stats.dead_letters);
+    let (mut found, mut passed) = (Found::by(filter, true), 0);
     while let Some(page) = found.next(way).await? {
         for letter in page {
             lines.put(Id::of(letter.signal, letter.key), letter.content.as_ref(), letter.damage.as_deref())?;
+            passed += 1;
         }
+        progress.at(passed);
     }
-    lines.finish(json)
+    Ok(lines)
 }
 
 /// Where they are, and what they amount to.

@@ -12,7 +12,7 @@ use crate::observe::commands::wire::DeadLetter;
 use crate::queue::tools::Page;
 
 /// What dead letters have in common
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct DeadFilter {
     #[command(flatten)]
     filter: Filter,

@@ -1,10 +1,12 @@
 //! `spillway queue purge`: removes batches undelivered, counted as dropped.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use serde::Serialize;
+use tokio::time::interval;
 
 use crate::batch::{Key, Signal};
 use crate::cli::exit::Code;
@@ -15,8 +17,9 @@ use crate::cli::tools::filter::{age, signals};
 use crate::cli::tools::human;
 use crate::cli::tools::pages::Pages;
 use crate::cli::tools::place::Id;
+use crate::cli::tools::progress::{Progress, Unit};
 use crate::cli::tools::way::Way;
-use crate::observe::commands::wire::Purge;
+use crate::observe::commands::wire::{Purge, Stats};
 use crate::queue::Removed;
 use crate::queue::tools::Entry;
 
@@ -58,6 +61,8 @@ struct Report {
     signals: BTreeMap<Signal, Removed>,
 }
 
+/// Time between two looks at what is left.
+const LOOK: Duration = Duration::from_millis(500);
 const END: Key = Key { seq: u64::MAX, part: u16::MAX };
 
 pub(super) async fn purge(args: &PurgeArgs, json: bool, way: &Way) -> Result<Code, Failure> {
@@ -87,11 +92,30 @@ pub(super) async fn purge(args: &PurgeArgs, json: bool, way: &Way) -> Result<Cod
     }
     if !args.dry_run {
         for (signal, below) in bounds {
-            let removed = way.post("/commands/queue/purge", &Purge { signal, below }).await?;
-            report.signals.insert(signal, removed);
+            report.signals.insert(signal, remove(way, Purge { signal, below }).await?);
         }
     }
     Ok(said(&report, json))
+}
+
+/// Removes, with a bar for what is gone so far.
+async fn remove(way: &Way, purge: Purge) -> Result<Removed, Failure> {
+    let left = async || -> Result<u64, Failure> {
+        let stats: Stats = way.get("/queue/stats").await?;
+        Ok(stats.signals.get(&purge.signal).map_or(0, |signal| signal.batches))
+    };
+    let before = left().await?;
+    let progress = Progress::new("purge", Unit::Count, before);
+    let mut removing = pin!(way.post("/commands/queue/purge", &purge));
+    let mut looks = interval(LOOK);
+    loop {
+        tokio::select! {
+            removed = &mut removing => return removed,
+            _ = looks.tick() => if let Ok(left) = left().await {
+                progress.at(before.saturating_sub(left));
+            },
+        }
+    }
 }
 
 /// The key of the first batch that is younger than that.

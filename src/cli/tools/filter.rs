@@ -10,7 +10,7 @@ use crate::queue::tools::Standing;
 use crate::units::parse_duration;
 
 /// Signals and ages
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(in crate::cli) struct Filter {
     /// Only of these signals: traces, metrics, logs.
     #[arg(long, value_name = "SIGNAL", value_delimiter = ',', help_heading = "Filters")]

@@ -107,7 +107,7 @@ impl Lines {
     }
 
     /// Makes the file whole: synced, and under its name.
-    pub(in crate::cli) fn finish(mut self, json: bool) -> Result<Code, Failure> {
+    pub(in crate::cli) fn save(&mut self) -> Result<(), Failure> {
         let failed = |error: io::Error| failed(self.file.as_ref(), &error);
         self.to.flush().map_err(failed)?;
         if let Some((file, draft, path)) = &self.file {
@@ -115,6 +115,12 @@ impl Lines {
             let whole = file.sync_all().and_then(|()| fs::rename(&draft.0, path));
             whole.and_then(|()| File::open(directory)?.sync_all()).map_err(failed)?;
         }
+        Ok(())
+    }
+
+    /// Makes the file whole, and says what is in it.
+    pub(in crate::cli) fn finish(mut self, json: bool) -> Result<Code, Failure> {
+        self.save()?;
         let Written { batches, items, bytes, damaged } = &self.written;
         match &self.file {
             Some(_) if json => out::json(&self.written),
