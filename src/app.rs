@@ -1,5 +1,6 @@
 //! The composition root: the only file that knows every part; start order and stop order.
 
+mod hot;
 mod reload;
 
 use std::io;
@@ -13,8 +14,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-pub use self::reload::Load;
 use self::reload::Told;
+pub use self::reload::{Load, Outside, SetLog};
 use crate::batch::Signal;
 use crate::config::{Config, Order, QueueConfig, ShutdownConfig};
 use crate::deliver::by_hand::ByHand;
@@ -22,7 +23,7 @@ use crate::deliver::{Deliver, Plan};
 use crate::observe::socket::{self, SocketFile};
 use crate::observe::{self, Admin, Facts, Observer, Registry, RegistryError, Serving, Sources};
 use crate::queue::{OpenError, Queue, QueueError};
-use crate::receive::{self, Doors};
+use crate::receive::{self, Doors, Rules};
 use crate::target;
 
 /// Of the time to stop, what is kept for closing the store.
@@ -34,6 +35,7 @@ pub struct App {
     shutdown: ShutdownConfig,
     queue: Queue,
     deliver: Arc<Deliver>,
+    rules: Arc<Rules>,
     observer: Observer,
     stop_doors: watch::Sender<bool>,
     doors: JoinHandle<()>,
@@ -132,6 +134,7 @@ impl App {
         let told = Arc::new(Told::default());
         observer.recovered(sources(&queue, &deliver, &stats, &told));
         let (stop_doors, doors_stopped) = watch::channel(false);
+        let rules = doors.rules();
         let doors = tokio::spawn(doors.serve(queue.clone(), stats, doors_stopped));
         let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
         info!(grpc = text(addresses.grpc), http = text(addresses.http), admin = %addresses.admin, "accepting");
@@ -140,6 +143,7 @@ impl App {
             shutdown,
             queue,
             deliver,
+            rules,
             observer,
             stop_doors,
             doors,

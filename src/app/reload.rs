@@ -12,10 +12,13 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
+use super::hot::restart_needed;
 use super::{App, orders};
-use crate::config::{Config, Loaded, Mistakes};
+use crate::config::{Config, Loaded, Mistakes, TelemetryConfig};
 use crate::deliver::{Deliver, Plan};
 use crate::observe::{Reload, now_ms};
+use crate::queue::Queue;
+use crate::receive::Rules;
 use crate::target;
 
 /// Time between two looks. Two looks have to agree before anything is done, since a file may be found half written.
@@ -23,6 +26,19 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Reads the configuration, the same way as at the start.
 pub type Load = Arc<dyn Fn() -> Result<Loaded, Mistakes> + Send + Sync>;
+
+/// Logs as another section says, from now on.
+pub type SetLog = Box<dyn Fn(&TelemetryConfig) + Send + Sync>;
+
+/// What a gateway needs of the process around it to follow its configuration.
+pub struct Outside {
+    /// Reads it.
+    pub load: Load,
+    /// Asks for it to be read at once.
+    pub hangup: Signal,
+    /// Puts `telemetry.log` in force.
+    pub log: SetLog,
+}
 
 /// What is told of reloads.
 #[derive(Debug, Default)]
@@ -41,6 +57,9 @@ impl Told {
 /// Follows the configuration, until it is stopped.
 pub(super) struct Follower {
     load: Load,
+    log: SetLog,
+    rules: Arc<Rules>,
+    queue: Queue,
     deliver: Arc<Deliver>,
     told: Arc<Told>,
     /// What the process was started with: some keys hold until it ends.
@@ -53,11 +72,6 @@ pub(super) struct Follower {
 type Found = Result<Config, String>;
 
 impl Follower {
-    pub(super) fn new(app: &App, load: Load, config: Config) -> Follower {
-        let (deliver, told) = (Arc::clone(&app.deliver), Arc::clone(&app.told));
-        Follower { load, deliver, told, started: config.clone(), taken: config }
-    }
-
     /// Looks now and then, and at each SIGHUP, until `stop` turns true.
     pub(super) async fn run(mut self, mut hangup: Signal, mut stop: watch::Receiver<bool>) {
         let mut looks = interval(LOOK_EVERY);
@@ -124,13 +138,16 @@ impl Follower {
             targets,
         };
         self.deliver.change(plan).await.map_err(|error| error.to_string())?;
+        self.queue.change_limits(&config.queue);
+        self.rules.change(&config.receivers);
+        (self.log)(&config.telemetry);
         self.taken = config.clone();
         Ok(())
     }
 
     fn taken_over(&self, warnings: &[String]) {
         warnings.iter().for_each(|warning| warn!("{warning}"));
-        let restart_needed = differing(&self.started, &self.taken);
+        let restart_needed = restart_needed(&self.started, &self.taken);
         let what = match restart_needed.as_slice() {
             [] => "the configuration was read again and is in force".to_owned(),
             keys => format!(
@@ -158,65 +175,21 @@ impl Follower {
     }
 }
 
-/// The keys whose change is for the next start, dotted.
-fn differing(started: &Config, read: &Config) -> Vec<String> {
-    let hot = Config {
-        targets: started.targets.clone(),
-        chain: started.chain.clone(),
-        replay: started.replay.clone(),
-        ..read.clone()
-    };
-    let mut keys = Vec::new();
-    compare("", &started.to_json(), &hot.to_json(), &mut keys);
-    keys
-}
-
-fn compare(path: &str, one: &serde_json::Value, other: &serde_json::Value, keys: &mut Vec<String>) {
-    match (one.as_object(), other.as_object()) {
-        (Some(one), Some(other)) => {
-            let all = one.keys().chain(other.keys().filter(|key| !one.contains_key(*key)));
-            for key in all {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let nothing = &serde_json::Value::Null;
-                compare(&path, one.get(key).unwrap_or(nothing), other.get(key).unwrap_or(nothing), keys);
-            }
-        }
-        _ if one != other => keys.push(path.to_owned()),
-        _ => {}
-    }
-}
-
 impl App {
-    /// Follows the configuration from now on: `load` reads it, `config` is what it said when this was started.
-    pub fn follow(&mut self, load: Load, config: Config, hangup: Signal) {
+    /// Follows the configuration from now on: `config` is what it said when this was started.
+    pub fn follow(&mut self, outside: Outside, config: Config) {
+        let Outside { load, hangup, log } = outside;
+        let follower = Follower {
+            load,
+            log,
+            rules: Arc::clone(&self.rules),
+            queue: self.queue.clone(),
+            deliver: Arc::clone(&self.deliver),
+            told: Arc::clone(&self.told),
+            started: config.clone(),
+            taken: config,
+        };
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(Follower::new(self, load, config).run(hangup, stopped));
-        self.follower = Some((stop, task));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Source;
-
-    fn config(text: &str) -> Config {
-        let text = format!("targets: {{hub: {{endpoint: \"http://hub:4317\"}}}}\n{text}");
-        Config::load(&Source::Text { name: "test".to_owned(), text }, &[], &|_| None).unwrap().config
-    }
-
-    /// Keys of every section change.
-    /// Guarantees that those which hold until the next start are named, and those which do not are not.
-    #[test]
-    fn what_needs_a_restart_is_named() {
-        let started = config("");
-        assert_eq!(differing(&started, &started), Vec::<String>::new());
-        let read = config(
-            "chain: {min_stay: 1s}\nreplay: {fresh_share: 80%}\nqueue: {max_size: 3GiB, directory: /elsewhere}\n\
-             admin: {endpoint: \"127.0.0.1:1\"}\ntelemetry: {log: debug}\n",
-        );
-        let mut named = differing(&started, &read);
-        named.sort();
-        assert_eq!(named, ["admin.endpoint", "queue.directory", "queue.max_size", "telemetry.log"]);
+        self.follower = Some((stop, tokio::spawn(follower.run(hangup, stopped))));
     }
 }

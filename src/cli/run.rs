@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::args::RunArgs;
 use super::exit::Code;
 use super::{logging, out, version};
-use crate::app::{Addresses, App, Load};
+use crate::app::{Addresses, App, Load, Outside, SetLog};
 use crate::config::{Config, Override};
 
 /// Beyond `shutdown.timeout`, which [`App::stop`] keeps by itself: the last line against something that hangs.
@@ -36,13 +36,13 @@ pub(super) fn run(args: &RunArgs) -> Code {
             return Code::Usage;
         }
     };
-    logging::start(&loaded.config.telemetry);
+    let log = logging::start(&loaded.config.telemetry);
     info!(configuration = args.config.source().name(), "{}", version::line());
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
     allow_open_files(loaded.config.receivers.max_connections);
-    on_runtime(serve(loaded.config, load, args.ports_file.as_deref()))
+    on_runtime(serve(loaded.config, (load, log), args.ports_file.as_deref()))
 }
 
 /// Raises the limit of open files to the most that the system allows. The usual one, 1024, is for programs that cannot count
@@ -67,7 +67,7 @@ pub(super) fn on_runtime(command: impl Future<Output = Code>) -> Code {
     code
 }
 
-async fn serve(config: Config, load: Load, ports_file: Option<&Path>) -> Code {
+async fn serve(config: Config, (load, log): (Load, SetLog), ports_file: Option<&Path>) -> Code {
     let signals = Stop::listen().and_then(|stop| Ok((stop, signal(SignalKind::hangup())?)));
     let (mut asked, hangup) = match signals {
         Ok(signals) => signals,
@@ -82,7 +82,7 @@ async fn serve(config: Config, load: Load, ports_file: Option<&Path>) -> Code {
         Ok(app) => app,
         Err(error) => return out::fail(&with_causes(&error), Code::from(&error)),
     };
-    app.follow(load, config, hangup);
+    app.follow(Outside { load, hangup, log }, config);
     let written = ports_file.map_or(Ok(()), |file| write_ports(file, &app.addresses()));
     let linger = match &written {
         Ok(()) => asked.asked().await,

@@ -35,14 +35,11 @@ pub(super) struct Keeper {
     pub engine: Arc<dyn Engine>,
     pub shared: Arc<Shared>,
     pub store: PathBuf,
-    /// Age at which a batch is dropped, by signal; zero for never.
-    pub max_age: [Duration; 3],
     watermark: Keeping,
-    /// Age at which a dead letter is removed; zero for never.
-    pub letters_max_age: Duration,
     pub letters: LetterWalk,
     ballast: Ballast,
-    reserve: Reserve,
+    /// What write-ahead logs and memtables may take.
+    in_store: u64,
     /// Whether the volume cannot set blocks aside, which is said once.
     no_ballast: bool,
     last: Instant,
@@ -65,12 +62,10 @@ impl Keeper {
             engine,
             shared,
             store,
-            max_age: Signal::ALL.map(|signal| config.signals[signal.index()].max_age.unwrap_or(config.max_age)),
-            letters_max_age: config.dead_letters.max_age,
             letters: LetterWalk::default(),
             watermark: Keeping::of(&config.directory, config.durability),
             ballast: Ballast::of(&config.directory),
-            reserve: Reserve { configured: config.reserve, store: budget.wal + budget.memtables },
+            in_store: budget.wal + budget.memtables,
             no_ballast: false,
             last: Instant::now(),
             reclaimed: [Key::new(0); 3],
@@ -140,7 +135,8 @@ impl Keeper {
     /// Makes the ballast where there is room for it, and gives it up where there is hardly any room left. What is free then,
     /// the size of the volume, and what of the free is to be left alone.
     fn keep_ballast(&mut self, free: u64, size: u64) -> (Option<(u64, u64)>, u64) {
-        let reserve = self.reserve.on(size, self.shared.space.quota_of(size));
+        let configured = self.shared.limits.now().reserve;
+        let reserve = Reserve { configured, store: self.in_store }.on(size, self.shared.space.quota_of(size));
         let held = self.ballast.held();
         if held > 0 && free < reserve / LEAST {
             match self.ballast.release() {

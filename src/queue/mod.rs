@@ -19,7 +19,7 @@
 //! | `along` | several leases for one request |
 //! | `settle`, `parts`, `letters` | how a lease ended, as it will be written |
 //! | `reader`, `recount` | reads from disk, off the runtime's threads |
-//! | `keeper`, `space`, `reclaim`, `ballast` | quota, giving space back, reserve |
+//! | `limits`, `keeper`, `space`, `reclaim`, `ballast` | quota, giving space back, reserve |
 //! | `trim`, `clock`, `intake` | what is removed for space or age; what is taken |
 //! | `tools/` | what a person asks: lists, copies, checks, dead letters, imports |
 //! | `open`, `recover`, `life`, `owner`, `directory` | open, recover, close, reopen after a failure, lock |
@@ -57,6 +57,7 @@ mod keeper;
 mod lanes;
 mod letters;
 mod life;
+mod limits;
 mod losses;
 mod open;
 mod out;
@@ -363,7 +364,13 @@ impl Queue {
 
     /// Whether the dead letters have reached `queue.dead_letters.max_size`: nothing may be condemned then.
     pub fn dead_letters_full(&self) -> bool {
-        self.shared.counts.dead_bytes.load(Relaxed) >= self.shared.dead_limit
+        self.shared.counts.dead_bytes.load(Relaxed) >= self.shared.limits.now().letters.max_size
+    }
+
+    /// Takes other limits, in force within a second or two: quota, shares, reserve, `when_full`, `max_age`, and those of
+    /// the dead letters. Of the rest of the configuration nothing is looked at.
+    pub fn change_limits(&self, config: &QueueConfig) {
+        self.shared.limits.change(config);
     }
 
     /// The queue as it stands.

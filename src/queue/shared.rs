@@ -1,7 +1,7 @@
 //! What the queue's handle and its three threads share.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -14,6 +14,7 @@ use super::intake::Intake;
 use super::intervals::Intervals;
 use super::lanes::Lanes;
 use super::ledger::Ledger;
+use super::limits::Limits;
 use super::memory::Budget;
 use super::out::Out;
 use super::reader::Errand;
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     pub read: [Notify; 3],
     /// To the reading thread of this life of the store.
     reader: Mutex<mpsc::Sender<Errand>>,
+    pub limits: Arc<Limits>,
     pub space: Space,
     pub intake: Intake,
     pub clock: Clock,
@@ -54,8 +56,6 @@ pub(super) struct Shared {
     /// Bytes in all rings, and how many there may be.
     pub ring_bytes: AtomicU64,
     pub ring_limit: u64,
-    /// Bytes of dead letters that may be held.
-    pub dead_limit: u64,
     /// What an OK survives.
     pub durability: Durability,
     pub out: Out,
@@ -96,6 +96,7 @@ impl Shared {
             let order = config.signals[signal.index()].order;
             Lanes::new(signal, order, Ledger::default(), Intervals::default(), budget.slice())
         });
+        let limits = Arc::new(Limits::new(config));
         Shared {
             store: AtomicU64::new(0),
             epoch: AtomicU32::new(0),
@@ -104,7 +105,8 @@ impl Shared {
             ready: [const { Notify::const_new() }; 3],
             read: [const { Notify::const_new() }; 3],
             reader: Mutex::new(mpsc::channel().0),
-            space: Space::new(config),
+            space: Space::new(Arc::clone(&limits)),
+            limits,
             intake: Intake::new(),
             clock,
             phase: AtomicU8::new(RECOVERING),
@@ -126,7 +128,6 @@ impl Shared {
             ring_bytes: AtomicU64::new(0),
             ring_limit: budget.ring,
             durability: config.durability,
-            dead_limit: config.dead_letters.max_size,
             out: Out::new(budget.leased),
             careful: Careful::default(),
             pulse: Pulse::default(),

@@ -11,11 +11,13 @@
 //! | from 97 % | a signal within its share with `drop_oldest` loses its oldest, down to 95 % |
 //! | 100 % | everybody is refused, until 95 % |
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::limits::Limits;
 use crate::batch::Signal;
-use crate::config::{QueueConfig, QueueSize, WhenFull};
+use crate::config::{QueueSize, WhenFull};
 
 /// What a signal above its share leaves to the others, and how far below its ceiling a refused signal is taken again, so
 /// that it does not flap: shares of the limit.
@@ -54,18 +56,9 @@ pub(super) enum NoRoom {
     TooLarge { quota: u64 },
 }
 
-/// What a signal may take, and what is done once it took too much.
-#[derive(Debug, Clone, Copy)]
-struct Rule {
-    /// Guaranteed share of the limit.
-    share: f64,
-    when_full: WhenFull,
-}
-
 #[derive(Debug)]
 pub(super) struct Space {
-    max: QueueSize,
-    rules: [Rule; 3],
+    limits: Arc<Limits>,
     measured: AtomicU64,
     measured_at: AtomicU64,
     appended: AtomicU64,
@@ -82,14 +75,9 @@ pub(super) struct Space {
 
 impl Space {
     /// An empty queue.
-    pub(super) fn new(config: &QueueConfig) -> Space {
-        let rule = |signal: Signal| {
-            let signal = &config.signals[signal.index()];
-            Rule { share: signal.share, when_full: signal.when_full.unwrap_or(config.when_full) }
-        };
+    pub(super) fn new(limits: Arc<Limits>) -> Space {
         Space {
-            max: config.max_size,
-            rules: Signal::ALL.map(rule),
+            limits,
             measured: AtomicU64::new(0),
             measured_at: AtomicU64::new(0),
             appended: AtomicU64::new(0),
@@ -137,7 +125,7 @@ impl Space {
     /// Bytes of a signal that are to be dropped: fixed by what is used now, before anything is removed, and bounded by what
     /// the signal holds.
     pub(super) fn drop_excess(&self, signal: Signal) -> u64 {
-        let rule = self.rules[signal.index()];
+        let rule = self.limits.now().of_signal(signal);
         if rule.when_full != WhenFull::DropOldest {
             return 0;
         }
@@ -148,8 +136,8 @@ impl Space {
 
     /// Bytes of a signal above its share; negative below.
     pub(super) fn over_share(&self, signal: Signal) -> f64 {
-        let index = signal.index();
-        self.live[index].load(Relaxed) as f64 - self.limit() as f64 * self.rules[index].share
+        let share = self.limits.now().of_signal(signal).share;
+        self.live[signal.index()].load(Relaxed) as f64 - self.limit() as f64 * share
     }
 
     /// Notes the bytes of a signal's live batches.
@@ -183,7 +171,7 @@ impl Space {
 
     /// The quota in bytes on a volume of that size.
     pub(super) fn quota_of(&self, volume: u64) -> u64 {
-        match self.max {
+        match self.limits.now().max {
             QueueSize::Bytes(bytes) => bytes,
             QueueSize::Share(share) => (volume as f64 * share) as u64,
         }
@@ -217,7 +205,7 @@ impl Space {
 
     /// Up to where a signal may fill the queue.
     fn ceiling(&self, signal: Signal) -> u64 {
-        let waits = self.rules[signal.index()].when_full == WhenFull::Backpressure;
+        let waits = self.limits.now().of_signal(signal).when_full == WhenFull::Backpressure;
         match waits && self.over_share(signal) > 0.0 {
             true => self.of_limit(1.0 - HEADROOM),
             false => self.limit(),
@@ -251,7 +239,7 @@ impl Space {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SignalQueue;
+    use crate::config::{QueueConfig, SignalQueue};
 
     const FULL: fn(u64) -> Result<(), NoRoom> =
         |seconds| Err(NoRoom::Full { retry_after: Duration::from_secs(seconds) });
@@ -259,7 +247,7 @@ mod tests {
     fn space(max: QueueSize, change: impl Fn(&mut QueueConfig)) -> Space {
         let mut config = QueueConfig { max_size: max, ..QueueConfig::default() };
         change(&mut config);
-        Space::new(&config)
+        Space::new(Arc::new(Limits::new(&config)))
     }
 
     /// Three signals of which each may take 300, 300 and 400 of 1000 bytes.

@@ -41,7 +41,7 @@ pub(super) struct LetterWalk {
 impl Keeper {
     /// Removes dead letters that are older than they may become: looks a little further, or rests.
     pub(super) fn expire_letters(&mut self) -> Result<(), StoreError> {
-        let (clock, age) = (&self.shared.clock, millis(self.letters_max_age));
+        let (clock, age) = (&self.shared.clock, millis(self.shared.limits.now().letters.max_age));
         let now = clock.now_ms();
         let Some(oldest) = now.checked_sub(age).filter(|_| age > 0 && clock.suspended().is_none()) else {
             return Ok(());
@@ -103,7 +103,7 @@ impl Keeper {
         }
         let now = self.shared.clock.now_ms();
         for signal in Signal::ALL {
-            let age = self.max_age[signal.index()];
+            let age = self.shared.limits.now().of_signal(signal).max_age;
             let Some(oldest) = now.checked_sub(millis(age)).filter(|_| !age.is_zero()) else { continue };
             let is_young = |twin: &Twin| twin.aged_from_ms >= oldest;
             let (line, parked) = (self.first(signal, false, is_young)?, self.first(signal, true, is_young)?);

@@ -152,7 +152,7 @@ impl Where {
 
 /// Opens the queue; its log lines are for whoever calls the tool.
 async fn open(config: &QueueConfig, telemetry: &TelemetryConfig) -> Result<Queue, OpenError> {
-    logging::start(telemetry);
+    let _levels = logging::start(telemetry);
     let config = config.clone();
     let opening = tokio::task::spawn_blocking(move || Queue::open(&config));
     opening.await.expect("opening a queue does not panic")
