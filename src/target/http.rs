@@ -37,10 +37,12 @@ const IDLE: Duration = Duration::from_secs(50);
 /// OTLP/HTTP towards one target.
 pub(super) struct Http {
     urls: [Url; 3],
-    clients: Pool<Client>,
+    /// Those through the proxy, where there is one, and those that go straight.
+    clients: [Pool<Client>; 2],
     tls: Option<Arc<Tls>>,
     proxy: Option<reqwest::Proxy>,
-    direct: bool,
+    /// By signal: whether its endpoint is this machine, which no proxy is asked for.
+    direct: [bool; 3],
     /// One for each host: what probes dial, and the names that are watched.
     dialers: Vec<Dialer>,
     dialer_of: [usize; 3],
@@ -61,8 +63,8 @@ impl Http {
             true => Some(Arc::new(tls::build(name, &network.tls, Naming::ByUrl, ALPN)?)),
             false => None,
         };
-        let direct = endpoints.iter().all(Endpoint::is_loopback);
-        let proxy = match network.proxy_url.as_ref().filter(|_| !direct) {
+        let direct = Signal::ALL.map(|signal| endpoints[signal.index()].is_loopback());
+        let proxy = match network.proxy_url.as_ref().filter(|_| direct != [true; 3]) {
             Some(url) => Some(
                 reqwest::Proxy::all(url)
                     .map_err(|error| BuildError::value(name, "proxy_url", words::chain(&error.without_url())))?,
@@ -87,13 +89,14 @@ impl Http {
             dialers.push(Dialer::new(endpoint, through, tunnel, secured, network.timeout));
             seen.push(way);
         }
-        let http = Http { urls, clients: Pool::new(network.connections), tls, proxy, direct, dialers, dialer_of };
+        let clients = [Pool::new(network.connections), Pool::new(network.connections)];
+        let http = Http { urls, clients, tls, proxy, direct, dialers, dialer_of };
         // A client that cannot be built is a mistake to be told now, not at the first batch.
-        http.client().map_err(|error| BuildError::value(name, "tls", words::chain(&error)))?;
+        http.client(false).map_err(|error| BuildError::value(name, "tls", words::chain(&error)))?;
         Ok(http)
     }
 
-    fn client(&self) -> reqwest::Result<Client> {
+    fn client(&self, direct: bool) -> reqwest::Result<Client> {
         let mut builder = Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
@@ -107,22 +110,26 @@ impl Http {
         } else {
             builder = builder.tls_backend_preconfigured(tls::without_roots());
         }
-        if let Some(proxy) = &self.proxy {
-            builder = builder.proxy(proxy.clone());
-        } else if self.direct {
+        if direct {
             builder = builder.no_proxy();
+        } else if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(proxy.clone());
         }
         builder.build()
     }
 
-    fn pick(&self) -> Result<Picked<Client>, Answer> {
+    fn clients(&self, signal: Signal) -> &Pool<Client> {
+        &self.clients[usize::from(self.direct[signal.index()])]
+    }
+
+    fn pick(&self, signal: Signal) -> Result<Picked<Client>, Answer> {
         let generation = self.tls.as_ref().map_or(0, |tls| tls.get().1);
-        self.clients.pick(generation, || self.client()).map_err(broken)
+        self.clients(signal).pick(generation, || self.client(self.direct[signal.index()])).map_err(broken)
     }
 
     /// One request and its whole answer.
     async fn exchange(&self, signal: Signal, request: Request, timeout: Duration) -> Result<Reply, Answer> {
-        let picked = self.pick()?;
+        let picked = self.pick(signal)?;
         let deadline = Instant::now() + timeout;
         let whole = async {
             match timeout_at(deadline, picked.handle.execute(request)).await {
@@ -137,7 +144,7 @@ impl Http {
             never = self.watch_name(signal) => match never {},
         };
         if let Err(Answer::Broken { at: Break::Timeout, .. }) = &done {
-            self.clients.renew(&picked);
+            self.clients(signal).renew(&picked);
         }
         done
     }
@@ -147,7 +154,7 @@ impl Http {
         let names = self.dialers[self.dialer_of[signal.index()]].names();
         if names.moved().await {
             tracing::info!(host = names.name().0, "moved to other addresses: connections are renewed");
-            self.clients.renew_all();
+            self.clients(signal).renew_all();
         }
         std::future::pending().await
     }
