@@ -10,24 +10,17 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::chain;
 use crate::support::client::Load;
 use crate::support::gateway::{Gateway, Home};
 use crate::support::hub::Hub;
 use crate::support::wait::{seconds, until};
+use crate::{chain, spillway};
 
 /// By when a change has to be in force: a minute, and another for a machine that has other things to do.
 const SOON: Duration = seconds(120);
 
 fn reload(gateway: &Gateway) -> Value {
     serde_json::from_str::<Value>(&gateway.get("/status").1).unwrap()["reload"].clone()
-}
-
-/// An order over the socket.
-fn spillway(home: &Home, words: &str) {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_spillway"));
-    let done = command.args(words.split(' ')).arg("--dir").arg(home.path().join("queue")).output().unwrap();
-    assert!(done.status.success(), "{words}: {done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,8 +66,8 @@ async fn every_kind_of_change_under_load() {
     until("the first hub is back", SOON, || one.distinct() > at_first + 500).await;
     until("it is well", SOON, || gateway.metric("spillway_config_last_reload_successful", &[]) == 1.0).await;
     let slower = to(&one).replace("failover_after: 1s", "failover_after: 2s");
-    version(5, &format!("{slower}telemetry: {{log: debug}}\n"));
-    until("the key is named", SOON, || reload(&gateway)["restart_needed"][0] == "telemetry.log").await;
+    version(5, &format!("{slower}telemetry: {{log_format: json}}\n"));
+    until("the key is named", SOON, || reload(&gateway)["restart_needed"][0] == "telemetry.log_format").await;
 
     // Against a pin, which is then taken back.
     spillway(&home, "pin fallback");

@@ -1,4 +1,5 @@
-//! Scenario: under load a hub changes what it wants or where it is: its token, its certificate's authority, its address.
+//! Scenario: under load a hub changes what it wants or where it is: its token, its certificate's authority, the client's
+//! certificate, its address.
 //! Guarantee: the gateway follows, once its files or its resolver tell, within a minute; no request is refused, each acknowledged
 //! item arrives.
 
@@ -9,6 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -101,6 +104,46 @@ async fn a_certificates_authority() {
     }
 }
 
+/// The hub takes both certificates: nothing but the files tells that the old one is to be left. They are swapped one after the
+/// other, so that for a while they do not fit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clients_certificate() {
+    for protocol in ["otlp_grpc", "otlp_http"] {
+        let (hub, home) = (Hub::start().await, Home::new());
+        let (first, second) = (Papers::new(), Papers::new());
+        let front = Front::start(hub.address(), first.for_clients_of(&[&first, &second])).await;
+        let [authority, certificate, key] = ["ca.pem", "client.pem", "client.key"].map(|name| home.path().join(name));
+        first.write_authority(&authority);
+        let (old, new) = (first.client("old"), second.client("new"));
+        fs::write(&certificate, &old.0).unwrap();
+        fs::write(&key, &old.1).unwrap();
+        let tls = format!(
+            "tls: {{ca_file: {}, cert_file: {}, key_file: {}, server_name_override: {NAME}}}",
+            authority.display(),
+            certificate.display(),
+            key.display()
+        );
+        let gateway = home.start(&config(protocol, &front.url(), &tls));
+        let load = start_load(&gateway);
+        until("the hub gets data", SOON, || hub.distinct() > 500).await;
+        assert!(front.shown_by_clients().iter().all(|shown| *shown == der(&old.0)));
+        replace(&certificate, &new.0);
+        until("the two do not fit", SOON, || gateway.log().contains("changed, but cannot be used")).await;
+        let before = hub.distinct();
+        until("the old pair goes on", SOON, || hub.distinct() > before + 500).await;
+        replace(&key, &new.1);
+        until("the new certificate is shown", SOON, || front.shown_by_clients().contains(&der(&new.0))).await;
+        front.show(first.for_clients_of(&[&second]));
+        let before = hub.distinct();
+        until("the hub goes on without the old authority", SOON, || hub.distinct() > before + 500).await;
+        everything_arrived(&gateway, load, &[&hub]).await;
+    }
+}
+
+fn der(pem: &str) -> Vec<u8> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec()
+}
+
 /// The gateway lives in a mount namespace of its own, where the test writes /etc/hosts. The old hub goes on taking data: nothing
 /// but the name tells that it is to be left.
 #[tokio::test(flavor = "multi_thread")]
@@ -149,6 +192,8 @@ async fn an_address() {
 struct Front {
     address: SocketAddr,
     shown: Arc<Mutex<Arc<ServerConfig>>>,
+    /// What each client showed.
+    clients: Arc<Mutex<Vec<Vec<u8>>>>,
     again: tokio::sync::watch::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -159,14 +204,19 @@ impl Front {
         let address = listener.local_addr().unwrap();
         let shown = Arc::new(Mutex::new(config));
         let (again, changed) = tokio::sync::watch::channel(());
-        let config = Arc::clone(&shown);
+        let clients = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+        let (config, noted) = (Arc::clone(&shown), Arc::clone(&clients));
         let serving = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (config, mut changed) = (config.lock().unwrap().clone(), changed.clone());
+                let noted = Arc::clone(&noted);
                 changed.mark_unchanged();
                 connections.spawn(async move {
                     let Ok(mut secured) = TlsAcceptor::from(config).accept(stream).await else { return };
+                    if let Some([certificate, ..]) = secured.get_ref().1.peer_certificates() {
+                        noted.lock().unwrap().push(certificate.to_vec());
+                    }
                     let Ok(mut there) = TcpStream::connect(hub).await else { return };
                     tokio::select! {
                         _ = copy_bidirectional(&mut secured, &mut there) => {}
@@ -176,11 +226,15 @@ impl Front {
                 while connections.try_join_next().is_some() {}
             }
         });
-        Front { address, shown, again, serving }
+        Front { address, shown, clients, again, serving }
     }
 
     fn url(&self) -> String {
         format!("https://{}", self.address)
+    }
+
+    fn shown_by_clients(&self) -> Vec<Vec<u8>> {
+        self.clients.lock().unwrap().clone()
     }
 
     fn show(&self, config: Arc<ServerConfig>) {

@@ -106,6 +106,11 @@ impl Hub {
         self.state.lock().unwrap().hangs_on = Some((signal, id));
     }
 
+    /// Refuses nothing for what is in it, from now on.
+    pub(crate) fn forgives(&self) {
+        self.state.lock().unwrap().detests = None;
+    }
+
     /// Refuses requests that have this item from now on.
     pub(crate) fn detests(&self, signal: Signal, id: u64) {
         self.state.lock().unwrap().detests = Some((signal, id));
