@@ -17,11 +17,12 @@ use tracing::{info, warn};
 use self::reload::Told;
 pub use self::reload::{Load, Outside, SetLog};
 use crate::batch::Signal;
-use crate::config::{Config, Order, QueueConfig, ShutdownConfig};
+use crate::config::{ClusterConfig, Config, Order, QueueConfig, ShutdownConfig, TagAction};
 use crate::deliver::by_hand::ByHand;
 use crate::deliver::{Deliver, Plan};
 use crate::observe::socket::{self, SocketFile};
 use crate::observe::{self, Admin, Facts, Observer, Registry, RegistryError, Serving, Sources};
+use crate::otlp::tag::Tags;
 use crate::queue::{OpenError, Queue, QueueError};
 use crate::receive::{self, Doors, Rules};
 use crate::target;
@@ -100,7 +101,7 @@ impl App {
             let sender = target::build(&target, &cluster.name)?;
             built.push((target, sender));
         }
-        let doors = Doors::bind(&receivers).await?;
+        let doors = Doors::bind(&receivers).await?.tagging(tags(&cluster));
         let admin_port = Admin::bind(&admin).await?;
         let addresses =
             Addresses { grpc: doors.grpc_address(), http: doors.http_address(), admin: admin_port.address() };
@@ -209,6 +210,23 @@ impl App {
         self.admin.ended().await;
         info!("stopped");
     }
+}
+
+/// What every resource is stamped with. Without a name nobody could tell whose data it is, so then it is nothing.
+fn tags(cluster: &ClusterConfig) -> Tags {
+    let ClusterConfig { name, region, environment, attributes, action } = cluster;
+    if name.is_empty() || *action == TagAction::Off {
+        return Tags::default();
+    }
+    let own = [
+        ("k8s.cluster.name", name),
+        ("cloud.region", region),
+        ("k8s.cluster.region", region),
+        ("deployment.environment.name", environment),
+        ("deployment.environment", environment),
+    ];
+    let further = attributes.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    Tags::new(own.map(|(key, value)| (key, value.as_str())).into_iter().chain(further), *action == TagAction::Upsert)
 }
 
 /// In which order each signal is delivered.

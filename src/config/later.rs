@@ -7,11 +7,6 @@ use super::tree::{Node, Value};
 
 /// Path (`*` for any name) of a key or of a whole section, and what holds until then.
 const LATER: &[(&str, &str)] = &[
-    ("cluster.name", "it is sent as x-source-cluster, but resources are not stamped with it yet"),
-    ("cluster.region", "resources are not stamped yet"),
-    ("cluster.environment", "resources are not stamped yet"),
-    ("cluster.attributes", "resources are not stamped yet"),
-    ("cluster.action", "resources are not stamped yet"),
     ("telemetry.heartbeat", "no heartbeat is sent until then"),
     ("telemetry.traces", "spillway makes no spans of its own until then"),
 ];

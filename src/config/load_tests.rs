@@ -387,10 +387,11 @@ fn keys_whose_feature_comes_later_warn_when_they_are_set() {
     let warnings = |yaml: &str| Config::load(&text(&with_hub(yaml)), &[], &none).unwrap().warnings;
     let plain = warnings("");
     assert!(plain.len() == 1 && plain[0].contains("`cluster.name` is empty"), "{plain:?}");
-    let set = warnings("cluster:\n  name: c\n  region: eu\n  environment: test\n");
-    assert_eq!(set.len(), 3, "{set:#?}");
-    assert!(set[1].starts_with("f.yaml:4:11: `cluster.region` is not built yet"), "{set:#?}");
-    assert!(set[2].starts_with("f.yaml:5:16: `cluster.environment` is not built yet"), "{set:#?}");
+    let set =
+        warnings("cluster: {name: aws-eu-west-1-prod-01}\ntelemetry:\n  heartbeat: 30s\n  traces: {sample: 2%}\n");
+    assert_eq!(set.len(), 2, "{set:#?}");
+    assert!(set[0].starts_with("f.yaml:4:14: `telemetry.heartbeat` is not built yet"), "{set:#?}");
+    assert!(set[1].contains("`telemetry.traces` is not built yet"), "{set:#?}");
     assert_eq!(warnings("cluster: {name: \"\"}\nqueue: {max_age: 0, when_full: backpressure}\n").len(), 1);
 }
 
@@ -428,6 +429,21 @@ fn files_of_the_doors_are_looked_into() {
     let plain = loaded.warnings.iter().filter(|warning| warning.contains("credentials")).collect::<Vec<_>>();
     assert!(plain.len() == 2 && plain[0].contains("in plain text; expected `tls`"), "{:#?}", loaded.warnings);
     assert!(!loaded.config.to_yaml().contains("hunter2"));
+}
+
+#[test]
+fn a_cluster_may_have_any_name_and_is_told_of_the_usual_form() {
+    let warnings = |name: &str| {
+        let yaml = with_hub(&format!("cluster: {{name: {name}}}"));
+        Config::load(&text(&yaml), &[], &none).unwrap().warnings
+    };
+    for name in ["aws-eu-west-1-prod-01", "gcp-europe-west4-edge-3", "onprem-fra-staging-12"] {
+        assert_eq!(warnings(name), Vec::<String>::new(), "{name}");
+    }
+    for name in ["c1", "aws-eu-prod", "aws-eu-west-prod", "AWS-eu-prod-01", "aws--prod-01"] {
+        let found = warnings(name);
+        assert!(found.len() == 1 && found[0].contains("<provider>-<region>-<purpose>-<number>"), "{name}: {found:?}");
+    }
 }
 
 #[test]

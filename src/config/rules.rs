@@ -230,12 +230,26 @@ impl Rules<'_> {
     }
 
     fn cluster_name(&self) {
-        if self.config.cluster.name.is_empty() {
+        let name = &self.config.cluster.name;
+        if name.is_empty() {
             let what = "`cluster.name` is empty: no x-source-cluster is sent, and resources are not stamped";
             let warning = Mistake::new(self.tree.place(&["cluster", "name"]), what);
             self.report.warning(warning.hint("CLUSTER_NAME in the environment sets it too"));
+        } else if !is_usual_name(name) {
+            let what = format!(
+                "`cluster.name` is `{name}`; names of the form <provider>-<region>-<purpose>-<number>, such as \
+                 aws-eu-west-1-prod-01, can be told apart and sorted wherever data of many clusters comes together"
+            );
+            self.report.warning(Mistake::new(self.tree.place(&["cluster", "name"]), what));
         }
     }
+}
+
+/// Whether a cluster is named as is recommended: provider, region, purpose, number. Regions have hyphens of their own.
+fn is_usual_name(name: &str) -> bool {
+    let parts: Vec<_> = name.split('-').collect();
+    let lower = |part: &&str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    parts.len() >= 4 && parts.iter().all(lower) && parts[parts.len() - 1].bytes().all(|c| c.is_ascii_digit())
 }
 
 /// Whether one socket at each of two hosts, with the same port, could not be.

@@ -5,6 +5,7 @@
 //! | [`inflate`] | what is inside a compressed body, within a limit |
 //! | [`skim`] | whether protobuf bytes are a well-formed export request, and how many items it holds |
 //! | [`split`], [`merge`] | the same request in parts, and several as one |
+//! | [`tag`] | the same request with attributes at every resource |
 //! | [`json`] | the same request as OTLP/JSON, both ways |
 //! | [`malformed`] | what is wrong with a request, and where, in a sentence for its sender |
 //! | [`answer`], [`class`] | what a target answered, and what that means for the batch |
@@ -15,6 +16,7 @@
 
 pub mod answer;
 pub mod class;
+mod fields;
 pub mod hint;
 pub mod inflate;
 pub mod json;
@@ -28,4 +30,5 @@ mod schema;
 pub mod skim;
 pub mod split;
 pub mod status;
+pub mod tag;
 mod wire;

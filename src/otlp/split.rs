@@ -6,8 +6,9 @@
 //! a gateway that delivers at least once. What holds no item (a resource without scopes, a metric of a kind of the future) stays
 //! whole and goes out once. It knows neither compression nor who asks for smaller requests.
 
+use super::fields::Fields;
 use super::skim::skim;
-use super::wire::{self, delimited, key, put_key, put_varint, skip};
+use super::wire::{self, put_key, put_varint};
 use crate::batch::Signal;
 
 /// One part: a request of its own.
@@ -26,9 +27,6 @@ const AROUND: usize = 6;
 /// item that begins the next. Each item counts twice at most, so that all parts together weigh at most five times the request, also
 /// where a huge resource holds thousands of tiny items.
 const HEADERS_PER_ITEMS: usize = 2;
-
-/// Nesting up to which fields of unknown meaning are skipped (prost's recursion limit).
-const DEPTH: u32 = super::schema::MAX_DEPTH;
 
 /// Cuts `body`, an uncompressed `Export*ServiceRequest` of `signal`, into parts of at most `limit` bytes.
 ///
@@ -171,46 +169,6 @@ fn kept_whole(leads_on: &[u32], level: usize, metric: &[u8]) -> Option<u32> {
         request.splice(0..0, key);
     }
     skim(Signal::Metrics, &request).ok().map(|found| found.items)
-}
-
-/// The fields of a message, one after the other; ends with `None` inside where the bytes are none.
-struct Fields<'a>(&'a [u8]);
-
-struct Field<'a> {
-    number: u32,
-    wire: u32,
-    /// Key and value.
-    whole: &'a [u8],
-    value: &'a [u8],
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Option<Field<'a>>;
-
-    fn next(&mut self) -> Option<Option<Field<'a>>> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = (|| {
-            let (number, wire, value) = key(self.0).ok()?;
-            let rest = skip(number, wire, value, DEPTH).ok()?;
-            let whole = &self.0[..self.0.len() - rest.len()];
-            Some((Field { number, wire, whole, value }, rest))
-        })();
-        let (field, rest) = field.map_or((None, &[][..]), |(field, rest)| (Some(field), rest));
-        self.0 = rest;
-        Some(field)
-    }
-}
-
-impl<'a> Field<'a> {
-    /// The message that the field holds.
-    fn message(&self) -> Option<&'a [u8]> {
-        if self.wire != wire::DELIMITED {
-            return None;
-        }
-        delimited(self.value).ok().map(|(message, _)| message)
-    }
 }
 
 #[cfg(test)]

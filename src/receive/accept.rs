@@ -18,6 +18,7 @@ use super::rules::Rules;
 use super::stats::{Entry, Stats, Transport};
 use crate::batch::{Batch, Encoding, Signal};
 use crate::otlp::media::Media;
+use crate::otlp::tag::Tags;
 use crate::queue::Queue;
 
 /// What every request of both doors shares.
@@ -120,8 +121,8 @@ async fn pass(gate: &Gate, call: Call<impl Source>, entry: &mut Entry<'_>) -> Re
 
 impl Gate {
     /// The doors' common part, for requests into `queue`.
-    pub(super) fn new(rules: Arc<Rules>, auth: Arc<Auth>, queue: Queue, stats: Arc<Stats>) -> Gate {
-        let (inspector, notices) = (Inspector::new(), Notices::default());
+    pub(super) fn new(rules: Arc<Rules>, auth: Arc<Auth>, tags: Arc<Tags>, queue: Queue, stats: Arc<Stats>) -> Gate {
+        let (inspector, notices) = (Inspector::new(tags), Notices::default());
         Gate { queue, stats, rules, auth, inspector, notices, no_headers: Arc::new([]) }
     }
 

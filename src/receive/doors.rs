@@ -26,6 +26,7 @@ use super::tls::Tls;
 use super::{files, grpc, http};
 use crate::config::ReceiverConfig;
 use crate::files::FileError;
+use crate::otlp::tag::Tags;
 use crate::queue::Queue;
 
 /// Connections that the kernel holds until they are accepted: those of a whole cluster that come back at once.
@@ -39,6 +40,7 @@ const REST: Duration = Duration::from_millis(100);
 pub struct Doors {
     rules: Arc<Rules>,
     auth: Arc<Auth>,
+    tags: Arc<Tags>,
     grpc: Option<(TcpListener, Option<Tls>)>,
     http: Option<(TcpListener, Option<Tls>)>,
 }
@@ -108,7 +110,7 @@ impl Doors {
             }
             None => None,
         };
-        Ok(Doors { rules: Arc::new(Rules::new(config)), auth: Arc::new(auth), grpc, http })
+        Ok(Doors { rules: Arc::new(Rules::new(config)), auth: Arc::new(auth), tags: Arc::default(), grpc, http })
     }
 
     /// Where OTLP/gRPC is spoken; `None` without that door.
@@ -121,6 +123,11 @@ impl Doors {
         self.http.as_ref()?.0.local_addr().ok()
     }
 
+    /// The same doors, where every resource gets these attributes.
+    pub fn tagging(self, tags: Tags) -> Doors {
+        Doors { tags: Arc::new(tags), ..self }
+    }
+
     /// What the doors allow, to be changed while they serve.
     pub fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.rules)
@@ -130,8 +137,8 @@ impl Doors {
     /// returns when the last connection has. How long that may take is the caller's to limit: dropping the future ends
     /// every connection at once.
     pub async fn serve(self, queue: Queue, stats: Arc<Stats>, stop: watch::Receiver<bool>) {
-        let Doors { rules, auth, grpc, http } = self;
-        let gate = Arc::new(Gate::new(rules, Arc::clone(&auth), queue, Arc::clone(&stats)));
+        let Doors { rules, auth, tags, grpc, http } = self;
+        let gate = Arc::new(Gate::new(rules, Arc::clone(&auth), tags, queue, Arc::clone(&stats)));
         let entrance = |transport, (listener, tls)| {
             let (door, rules) = (Door::new(transport, tls, Arc::clone(&stats)), Arc::clone(&gate.rules));
             Entrance { listener, door: Arc::new(door), rules, stop: stop.clone() }

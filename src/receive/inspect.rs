@@ -20,6 +20,7 @@ use crate::otlp::inflate::{Deflater, Inflater};
 use crate::otlp::json;
 use crate::otlp::media::Media;
 use crate::otlp::skim::skim;
+use crate::otlp::tag::Tags;
 
 /// Largest inflated body that is inspected on the spot; just below what an [`Inflater`] keeps as its buffer.
 const INLINE: usize = (4 << 20) - (4 << 10);
@@ -38,7 +39,7 @@ pub(super) struct Form {
 /// A body that is what it was said to be, as it goes into the queue.
 #[derive(Debug)]
 pub(super) struct Inspected {
-    /// Protobuf: the client's own bytes, but for JSON and for gzip of several members.
+    /// Protobuf: the client's own bytes, but for JSON, gzip of several members, and resources that lack a tag.
     pub(super) body: Bytes,
     /// Items inside; may be 0.
     pub(super) items: u32,
@@ -51,11 +52,13 @@ pub(super) struct Inspected {
 pub(super) struct Inspector {
     /// The turn of a large body.
     large: Arc<Semaphore>,
+    tags: Arc<Tags>,
 }
 
 impl Inspector {
-    pub(super) fn new() -> Inspector {
-        Inspector { large: Arc::new(Semaphore::new(1)) }
+    /// One that puts these tags on resources that lack them.
+    pub(super) fn new(tags: Arc<Tags>) -> Inspector {
+        Inspector { large: Arc::new(Semaphore::new(1)), tags }
     }
 
     /// Checks `body` against `form`, inflating to at most `limit` bytes. A large body waits its turn for at most
@@ -73,7 +76,7 @@ impl Inspector {
     ) -> Result<Inspected, Refusal> {
         let inline = limit.min(if form.media == Media::Json { INLINE_JSON } else { INLINE });
         if stated_len(form.encoding, &body) <= inline {
-            match TOOLS.with_borrow_mut(|tools| tools.inspect(form, &body, inline)) {
+            match TOOLS.with_borrow_mut(|tools| tools.inspect(form, &body, inline, &self.tags)) {
                 // Larger than its trailer says, or of several members.
                 Err(Refusal::TooLarge { .. }) if inline < limit => {}
                 done => return done,
@@ -81,8 +84,9 @@ impl Inspector {
         }
         let turn = timeout(patience, Arc::clone(&self.large).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok).ok_or(Refusal::Overloaded)?;
+        let tags = Arc::clone(&self.tags);
         let inspection = tokio::task::spawn_blocking(move || {
-            let result = Tools::default().inspect(form, &body, limit);
+            let result = Tools::default().inspect(form, &body, limit, &tags);
             drop(turn);
             result
         });
@@ -110,29 +114,28 @@ struct Tools {
 }
 
 impl Tools {
-    fn inspect(&mut self, form: Form, body: &Bytes, limit: usize) -> Result<Inspected, Refusal> {
+    fn inspect(&mut self, form: Form, body: &Bytes, limit: usize, tags: &Tags) -> Result<Inspected, Refusal> {
         let plain = self.inflater.inflate(form.encoding, body, limit)?;
-        let gzip =
-            |deflater: &mut Option<Deflater>, plain: &[u8]| Bytes::from(deflater.get_or_insert_default().gzip(plain));
-        match form.media {
-            Media::Protobuf => {
-                let skim = skim(form.signal, plain.bytes)?;
-                // Many receivers read the first member only, so several are stored as one.
-                let body = if plain.single { body.clone() } else { gzip(&mut self.deflater, plain.bytes) };
-                Ok(Inspected { body, items: skim.items, inflated: len(plain.bytes, limit)? })
+        let json = match form.media {
+            Media::Protobuf => None,
+            Media::Json => Some(json::from_json(form.signal, plain.bytes)?),
+        };
+        let protobuf = json.as_deref().unwrap_or(plain.bytes);
+        let (items, tagged) = (skim(form.signal, protobuf)?.items, tags.apply(protobuf));
+        // Where the client's own bytes will not do.
+        let made = tagged.or(json);
+        let inflated = len(made.as_deref().unwrap_or(plain.bytes), limit)?;
+        let body = match (made, form.encoding) {
+            (None, _) if plain.single => body.clone(),
+            // Compressed where the client thought that worth while, and only there.
+            (Some(made), Encoding::Identity) => Bytes::from(made),
+            // Many receivers read the first member only, so several are stored as one.
+            (made, _) => {
+                let protobuf = made.as_deref().unwrap_or(plain.bytes);
+                Bytes::from(self.deflater.get_or_insert_default().gzip(protobuf))
             }
-            Media::Json => {
-                let protobuf = json::from_json(form.signal, plain.bytes)?;
-                let skim = skim(form.signal, &protobuf)?;
-                let inflated = len(&protobuf, limit)?;
-                // Compressed where the client thought that worth while, and only there.
-                let body = match form.encoding {
-                    Encoding::Identity => Bytes::from(protobuf),
-                    Encoding::Gzip => gzip(&mut self.deflater, &protobuf),
-                };
-                Ok(Inspected { body, items: skim.items, inflated })
-            }
-        }
+        };
+        Ok(Inspected { body, items, inflated })
     }
 }
 
@@ -166,7 +169,7 @@ mod tests {
 
     async fn inspect(media: Media, encoding: Encoding, body: &[u8], limit: usize) -> Result<Inspected, Refusal> {
         let form = Form { signal: Signal::Logs, media, encoding };
-        Inspector::new().inspect(form, Bytes::copy_from_slice(body), limit, PATIENCE).await
+        Inspector::new(Arc::default()).inspect(form, Bytes::copy_from_slice(body), limit, PATIENCE).await
     }
 
     fn inflated(body: &[u8]) -> Vec<u8> {
@@ -260,7 +263,7 @@ mod tests {
     /// Guarantees that it is refused as overload in time, and that small ones pass meanwhile.
     #[tokio::test(start_paused = true)]
     async fn a_large_body_waits_its_turn_only_so_long() {
-        let inspector = Inspector::new();
+        let inspector = Inspector::new(Arc::default());
         let _turn = inspector.large.clone().acquire_owned().await.unwrap();
         let form = Form { signal: Signal::Logs, media: Media::Protobuf, encoding: Encoding::Identity };
         let large = Bytes::from(request(100, 60_000).encode_to_vec());

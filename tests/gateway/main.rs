@@ -6,11 +6,18 @@
 
 mod both_targets_dead;
 mod bytes_unchanged;
+mod dead_letters_kept;
 mod demo;
+mod dropped_stays_gone;
+mod expired_stays_gone;
+mod files;
 mod hangs_on_one;
 mod hub_killed;
+mod identity;
 mod kill_nine;
+mod limits;
 mod merged;
+mod owed_kept;
 mod refuses_to_start;
 mod reload;
 mod rotation;
@@ -23,16 +30,32 @@ mod support;
 #[path = "../support/tls.rs"]
 mod tls;
 mod too_large;
+mod ways_out;
 
-/// A chain of hub and fallback with patience short enough for a test.
+/// Patience of a target that is short enough for a test.
+const PACE: &str = "timeout: 2s, retry: {initial_interval: 100ms, max_interval: 1s}, \
+                    health: {interval: 500ms, timeout: 500ms, unhealthy_after: 2}, \
+                    breaker: {open_for: 300ms, max_open_for: 1s, half_open_successes: 2, ramp: 1s}";
+
+/// A chain of hub and fallback.
 fn chain(protocol: &str, hub: &str, fallback: &str, replay_to_primary: bool) -> String {
-    let pace = "timeout: 2s, retry: {initial_interval: 100ms, max_interval: 1s}, \
-                health: {interval: 500ms, timeout: 500ms, unhealthy_after: 2}, \
-                breaker: {open_for: 300ms, max_open_for: 1s, half_open_successes: 2, ramp: 1s}";
     format!(
         "targets:\n  \
-           hub: {{protocol: {protocol}, endpoint: \"{hub}\", {pace}}}\n  \
-           fallback: {{protocol: {protocol}, endpoint: \"{fallback}\", {pace}, replay_to_primary: {replay_to_primary}}}\n\
+           hub: {{protocol: {protocol}, endpoint: \"{hub}\", {PACE}}}\n  \
+           fallback: {{protocol: {protocol}, endpoint: \"{fallback}\", {PACE}, replay_to_primary: {replay_to_primary}}}\n\
          chain: {{primary: hub, fallback: [fallback], failover_after: 1s, min_stay: 1s}}\n"
     )
+}
+
+/// A hub without a fallback.
+fn alone(protocol: &str, hub: &str) -> String {
+    format!("targets:\n  hub: {{protocol: {protocol}, endpoint: \"{hub}\", {PACE}}}\n")
+}
+
+/// What `spillway` says to these words, beside the gateway of a home. It has to end well.
+fn spillway(home: &support::gateway::Home, words: &str) -> String {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_spillway"));
+    let done = command.args(words.split(' ')).arg("--dir").arg(home.path().join("queue")).output().unwrap();
+    assert!(done.status.success(), "{words}: {done:?}");
+    String::from_utf8(done.stdout).unwrap()
 }

@@ -1,0 +1,46 @@
+//! The fields of a message on the wire, for whoever splices them and decodes nothing.
+
+use super::wire::{self, delimited, key, skip};
+
+/// Nesting up to which fields of unknown meaning are skipped (prost's recursion limit).
+const DEPTH: u32 = super::schema::MAX_DEPTH;
+
+/// The fields of a message, one after the other; ends with `None` inside where the bytes are none.
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+
+pub(super) struct Field<'a> {
+    pub(super) number: u32,
+    wire: u32,
+    /// Key and value.
+    pub(super) whole: &'a [u8],
+    value: &'a [u8],
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Option<Field<'a>>;
+
+    fn next(&mut self) -> Option<Option<Field<'a>>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = (|| {
+            let (number, wire, value) = key(self.0).ok()?;
+            let rest = skip(number, wire, value, DEPTH).ok()?;
+            let whole = &self.0[..self.0.len() - rest.len()];
+            Some((Field { number, wire, whole, value }, rest))
+        })();
+        let (field, rest) = field.map_or((None, &[][..]), |(field, rest)| (Some(field), rest));
+        self.0 = rest;
+        Some(field)
+    }
+}
+
+impl<'a> Field<'a> {
+    /// The message that the field holds.
+    pub(super) fn message(&self) -> Option<&'a [u8]> {
+        if self.wire != wire::DELIMITED {
+            return None;
+        }
+        delimited(self.value).ok().map(|(message, _)| message)
+    }
+}
