@@ -64,7 +64,7 @@ async fn a_file_target_changes_under_load() {
     until("the first file grows", SOON, || length("one") > 100_000).await;
 
     home.write(&to("two", 100));
-    until("the second file grows", SOON, || length("two") > 2_000_000).await;
+    until("the second file grows", SOON, || length("two") > 500_000).await;
     home.write(&to("two", 1));
     let files = || fs::read_dir(&folder).unwrap().count();
     until("it is rotated", SOON, || files() > 2 && length("two") > 0).await;

@@ -142,7 +142,9 @@ async fn limits_change_while_it_runs() {
     hub.bring_back().await;
     let Stage { gateway, acknowledged, .. } = stage;
     crate::support::wait::until("everything is settled", SOON, || gateway.books("queued") == 0).await;
-    assert_eq!((gateway.books("accepted"), hub.distinct() + gateway.books("dropped")), (acknowledged, acknowledged));
+    let accepted = gateway.books("accepted");
+    assert!(accepted >= acknowledged, "{accepted} of {acknowledged}");
+    assert_eq!(hub.distinct() + gateway.books("dropped"), accepted);
     assert_eq!((gateway.books("dead"), gateway.books("rejected")), (0, 0));
     gateway.assert_balanced();
 }
