@@ -12,7 +12,7 @@ pub struct ReceiverConfig {
     pub http: Option<HttpConfig>,
     /// Who may come in.
     pub auth: DoorAuth,
-    /// Compressed and inflated bytes between socket and disk, all clients together.
+    /// Bytes of requests between socket and disk, all clients together.
     pub max_inflight: u64,
     /// Open connections, both doors together.
     pub max_connections: usize,

@@ -36,7 +36,7 @@ static ADMISSION_WAIT: Family =
 static INFLIGHT_BYTES: Family = Family::gauge(
     "spillway_admission_inflight_bytes",
     &[],
-    "Compressed and inflated bytes between socket and disk, bounded by receivers.otlp.max_inflight.",
+    "Bytes of requests between socket and disk, as they came, bounded by receivers.otlp.max_inflight.",
 );
 static CONNECTIONS: Family =
     Family::gauge("spillway_open_connections", &[], "Open client connections, both doors together.");
