@@ -14,7 +14,7 @@ const MIB: u64 = 1 << 20;
 pub struct Budget {
     /// What they were derived from: what the whole process may take.
     pub limit: u64,
-    /// Changes that are in the write-ahead log and not yet in a file. A quarter more while flushes are behind.
+    /// Changes that are in the write-ahead log and not yet in a file. A third more while flushes are behind.
     pub memtables: u64,
     /// Blocks of keys and of the index that were read.
     pub blocks: u64,

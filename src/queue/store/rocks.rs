@@ -19,8 +19,9 @@ const BLOB_FILE: u64 = 64 << 20;
 const KEY_FILE: u64 = 8 << 20;
 /// So many tables of keys are joined into one.
 const JOINED: i32 = 8;
-/// As many memtables as make the whole of their share: one is filled while others are flushed.
-const MEMTABLES: u64 = 4;
+/// As many memtables as make the whole of their share: one is filled while others are flushed. What is not yet settled when one
+/// ends is written to a file, so fewer and larger ones spare the disk.
+const MEMTABLES: u64 = 3;
 /// Logs that wait to be written over, at most: more than ever are in use, so that none is removed and those that are there follow
 /// one another. A handful in fact, since there is one a memtable.
 const OLD_LOGS: usize = 16;

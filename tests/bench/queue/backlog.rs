@@ -38,14 +38,14 @@ async fn grow(queue: Queue, place: &Path, backlog: u64) -> Queue {
     let mut depth = 0;
     for next in depths {
         if next > depth {
-            let before = Usage::now();
+            let before = Usage::now(place);
             let speed = load::produce(&queue, next - depth, REQUEST, 32).await;
-            let used = Usage::now().since(&before);
+            let used = Usage::now(place).since(&before);
             println!(
                 "  {:>5.1} GiB more, nothing settled: {:>4.0} MB/s, {:.2} device bytes a byte, {:.2} CPU s a GB",
                 (next - depth) as f64 / GIB as f64,
                 speed / 1e6,
-                used.written as f64 / (next - depth) as f64,
+                used.written / (next - depth) as f64,
                 used.cpu / ((next - depth) as f64 / 1e9),
             );
             depth = next;
@@ -53,10 +53,10 @@ async fn grow(queue: Queue, place: &Path, backlog: u64) -> Queue {
         let mut costs = [const { Vec::new() }; 2];
         for _ in 0..ROUNDS {
             for (queue, costs) in [&empty, &queue].into_iter().zip(&mut costs) {
-                usage::settle().await;
-                let before = Usage::now();
+                usage::settle(place).await;
+                let before = Usage::now(place);
                 load::through(queue, ROUND, REQUEST, 8).await;
-                costs.push(Usage::now().since(&before).cpu / (ROUND as f64 / 1e9));
+                costs.push(Usage::now(place).since(&before).cpu / (ROUND as f64 / 1e9));
             }
         }
         let ratios: Vec<f64> = costs[1].iter().zip(&costs[0]).map(|(beside, without)| beside / without).collect();
@@ -97,32 +97,29 @@ async fn drain(queue: &Queue, store: &Path) {
     let plain = disk::plain_read(store, GIB);
     let books = queue.snapshot().signals[Signal::Logs.index()].books;
     let (count, bytes) = (books.queued_batches, books.queued_bytes);
-    let (mut tenth, mut worst, mut place) = (1, 0.0_f64, 0);
-    let before = Usage::now();
+    let (mut tenth, mut worst, mut at) = (1, 0.0_f64, 0);
+    let before = Usage::now(store);
     let begun = Instant::now();
     load::consume(queue.clone(), Lane::Backlog, count, |taken| {
         if taken * 10 >= count * tenth {
             let allowed = (count - taken) as f64 * REQUEST as f64 * 1.3 + 256.0 * MIB as f64;
             let share = disk::taken(store) as f64 / allowed;
             if share > worst {
-                (worst, place) = (share, tenth);
+                (worst, at) = (share, tenth);
             }
             tenth += 1;
         }
     })
     .await;
-    let used = Usage::now().since(&before);
+    let used = Usage::now(store).since(&before);
     println!(
         "drained cold: {:.0} MB/s of stored bytes, plain reads {:.0} MB/s, {:.2} CPU s a GB, {:.2} device bytes a byte",
         bytes as f64 / 1e6 / begun.elapsed().as_secs_f64(),
         plain / 1e6,
         used.cpu / (bytes as f64 / 1e9),
-        used.written as f64 / bytes as f64,
+        used.written / bytes as f64,
     );
-    println!(
-        "  space at its worst, {place} tenths drained: {:.0} % of remaining payload × 1.3 + 256 MiB",
-        worst * 100.0
-    );
+    println!("  space at its worst, {at} tenths drained: {:.0} % of remaining payload × 1.3 + 256 MiB", worst * 100.0);
     let emptied = Instant::now();
     while disk::taken(store) > 256 * MIB && emptied.elapsed() < Duration::from_secs(30) {
         tokio::time::sleep(Duration::from_millis(50)).await;

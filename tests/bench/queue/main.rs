@@ -9,6 +9,8 @@ mod backlog;
 mod disk;
 mod load;
 mod usage;
+#[path = "../volume.rs"]
+mod volume;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,14 +62,14 @@ async fn intake(place: &Path) {
         plain.push(disk::plain(place, ROUND / 2));
         for (line, in_flight) in senders.into_iter().enumerate() {
             let (queue, _folder) = open(place);
-            let before = usage::Usage::now();
+            let before = usage::Usage::now(place);
             let speed = load::through(&queue, ROUND, REQUEST, in_flight).await;
             let seen = queue.snapshot();
             queue.close().await;
-            let used = usage::Usage::now().since(&before);
+            let used = usage::Usage::now(place).since(&before);
             taken[line].push(speed);
             groups[line] = seen.commit_batches as f64 / seen.commit_groups as f64;
-            written[line] += used.written as f64 / (ROUND as f64 * ROUNDS as f64);
+            written[line] += used.written / (ROUND as f64 * ROUNDS as f64);
             cpu[line] += used.cpu / (ROUND as f64 / 1e9 * ROUNDS as f64);
         }
     }

@@ -1,6 +1,7 @@
 //! What this process has used, and its resident memory as a curve.
 
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -8,18 +9,19 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::volume;
+
 pub(crate) struct Usage {
     /// Seconds of all cores.
     pub(crate) cpu: f64,
-    /// Bytes handed to the disk.
-    pub(crate) written: u64,
+    /// Bytes that the volume was given to write.
+    pub(crate) written: f64,
 }
 
 impl Usage {
-    pub(crate) fn now() -> Usage {
+    pub(crate) fn now(place: &Path) -> Usage {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
-        let written = number("/proc/self/io", "write_bytes:") - number("/proc/self/io", "cancelled_write_bytes:");
-        Usage { cpu: cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9, written }
+        Usage { cpu: cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9, written: volume::written(place) }
     }
 
     pub(crate) fn since(&self, before: &Usage) -> Usage {
@@ -28,11 +30,11 @@ impl Usage {
 }
 
 /// Waits until this process is at rest, twenty seconds at most: until what goes on in the background is over.
-pub(crate) async fn settle() {
+pub(crate) async fn settle(place: &Path) {
     for _ in 0..100 {
-        let before = Usage::now();
+        let before = Usage::now(place);
         tokio::time::sleep(Duration::from_millis(200)).await;
-        if Usage::now().since(&before).cpu < 0.004 {
+        if Usage::now(place).since(&before).cpu < 0.004 {
             return;
         }
     }

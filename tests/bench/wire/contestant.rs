@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use crate::volume;
+
 /// Clock ticks a second of `/proc/PID/stat`; Linux has told 100 to user space for ever.
 const TICKS: f64 = 100.0;
 
@@ -23,8 +25,8 @@ pub(crate) struct Contestant {
 pub(crate) struct Usage {
     /// User and system time.
     pub(crate) cpu_seconds: f64,
-    /// Bytes handed to the disk.
-    pub(crate) written: u64,
+    /// Bytes that the volume was given to write.
+    pub(crate) written: f64,
     /// Largest resident memory so far, in bytes.
     pub(crate) peak_resident: u64,
 }
@@ -111,7 +113,7 @@ impl Contestant {
         };
         Ok(Usage {
             cpu_seconds: cpu_seconds(&read("stat")?),
-            written: field(&read("io")?, "write_bytes:"),
+            written: volume::written(self.folder()),
             peak_resident: field(&read("status")?, "VmHWM:") << 10,
         })
     }

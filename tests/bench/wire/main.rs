@@ -19,6 +19,8 @@ mod drain;
 mod load;
 mod payload;
 mod sink;
+#[path = "../volume.rs"]
+mod volume;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -132,7 +134,7 @@ fn print_table(rows: &[Row]) {
             row.usage.cpu_seconds / millions,
             row.items as f64 / row.seconds,
             row.usage.peak_resident as f64 / f64::from(1 << 20),
-            row.usage.written as f64 / row.items as f64,
+            row.usage.written / row.items as f64,
             row.busy_load_core * 100.0,
             if row.busy_load_core > 0.95 { "  generator and sink were the limit of acked/s" } else { "" }
         );
