@@ -110,7 +110,9 @@ impl Draw {
     fn random(rng: &mut SmallRng) -> Draw {
         let mut millis = |range| Duration::from_millis(rng.random_range(range));
         let (pause, answers_after, lasts) = (millis(30..300), millis(0..80), millis(500..4000));
-        let (per_request, times) = (rng.random_range(1..60), rng.random_range(1..4));
+        // Round numbers, by which the oracle tells requests that were joined from such as were altered.
+        let per_request = [1, 2, 5, 10, 20, 50][rng.random_range(0..6)];
+        let times = rng.random_range(1..4);
         Draw { per_request, pause, answers_after, lasts, times, replay_to_primary: rng.random() }
     }
 }
