@@ -34,7 +34,7 @@ struct Watch {
 }
 
 /// A sample: a debug binary on a machine that does other things too.
-const SAMPLE: Watch = Watch { backlog: 64 << 20, looks: 10, pause: seconds(1), cpu: 0.25, growth: 32 << 10 };
+const SAMPLE: Watch = Watch { backlog: 64 << 20, looks: 10, pause: seconds(1), cpu: 0.05, growth: 32 << 10 };
 /// With closed ports.
 const LONG: Watch = Watch { backlog: 10 << 30, looks: 60, pause: seconds(10), cpu: 0.01, growth: 4 << 10 };
 /// With silent ones.
