@@ -258,10 +258,13 @@ async fn ask_empty(line: &Line, sortie: &Sortie, key: Key) {
 fn settle(line: &Line, position: usize, lease: Lease, judgement: Judgement) {
     note(line, position, &lease, &judgement);
     if judgement.aside {
-        line.lock().detours[position].keep(lease);
-    } else {
-        line.queue.settle(lease, judgement.settlement);
+        let mut state = line.lock();
+        // A target that lost the traffic meanwhile is not asked again, and would keep the batch for good.
+        if position <= state.chain.active() {
+            return state.detours[position].keep(lease);
+        }
     }
+    line.queue.settle(lease, judgement.settlement);
 }
 
 /// The line takes note of how a lease ends.

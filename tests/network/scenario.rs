@@ -210,7 +210,8 @@ impl Scenario {
         let refuses = matches!(trouble, Trouble::Refuses(_) | Trouble::RefusesSome(_));
         let expected = Expected {
             in_order: !refuses,
-            dead_letters: matches!(trouble, Trouble::RefusesSome(_)),
+            // A hub that takes other batches in between condemns those that it refuses again.
+            dead_letters: matches!(trouble, Trouble::RefusesSome(_)) || refuses && draw.times > 1,
             settled: heals || (at == At::Primary && !plan.replay_to_primary),
             at_primary: heals && plan.replay_to_primary,
             times: draw.times,
