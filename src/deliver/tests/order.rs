@@ -3,7 +3,6 @@
 use super::scripted::{Reply, http};
 use super::stage::{SECOND, STEP, Setting, Stage};
 use crate::batch::Signal;
-use crate::deliver::by_hand::Command;
 use crate::otlp::answer::{Answer, Break};
 use crate::target::Health;
 
@@ -68,24 +67,6 @@ async fn what_hangs_goes_first_at_the_next_target() {
     let after = stage.until(40 * SECOND, "the fallback", |_| direct.taken(Signal::Metrics).len() == 5).await;
     assert!(after <= 31 * SECOND, "{after:?}");
     in_order(&stage, 1);
-}
-
-/// The fallback refuses what is at the head for the third time when traffic has gone back to the primary already.
-/// Guarantees that the primary gets it: who is not asked any more keeps nothing aside.
-#[tokio::test(start_paused = true)]
-async fn nothing_is_kept_for_a_target_that_lost_the_traffic() {
-    let mut stage = Setting::new(&["hub", "direct"]).raise();
-    let (hub, direct) = (stage.targets[0].clone(), stage.targets[1].clone());
-    direct.says_http(400);
-    direct.set_latency(2 * SECOND);
-    stage.deliver.command(Command::FailOver).await.unwrap();
-    stage.append(Signal::Metrics, 2).await;
-    let third = |_: &Stage| direct.arrivals(Signal::Metrics).len() == 3 && direct.inside() == 1;
-    stage.until(25 * SECOND, "the third attempt", third).await;
-    stage.deliver.command(Command::FailBack).await.unwrap();
-    assert_eq!(stage.active(Signal::Metrics), "hub");
-    stage.drained(Signal::Metrics, 60 * SECOND).await;
-    assert_eq!((hub.taken(Signal::Metrics), direct.arrivals(Signal::Metrics).len()), (vec![1, 2], 3));
 }
 
 /// A hub that answers 500 to everything for a while, several times.
