@@ -12,6 +12,9 @@ use crate::otlp::inflate::{Deflater, Inflater};
 use crate::otlp::merge::merge;
 use crate::otlp::split::{Part, split};
 
+/// Plain bodies of so many bytes are copied at once: handing them to another thread takes as long.
+const AT_ONCE: usize = 1 << 20;
+
 /// See the module. One for all lines.
 #[derive(Debug, Default)]
 pub struct Knife {
@@ -32,20 +35,32 @@ impl Knife {
         if batch.items < 2 || most < 2 {
             return None;
         }
-        let mut tools = self.turn.clone().lock_owned().await;
         let batch = batch.clone();
-        tokio::task::spawn_blocking(move || cut(&batch, limit, most, &mut tools)).await.ok()?
+        self.work(vec![batch], move |batches, tools| cut(batches.first()?, limit, most, tools)).await
     }
 
     /// One batch with the items of all, in their order: plain if all of them are, and gzip otherwise. The rest is as of the first.
     /// `None` when a body cannot be read.
     pub async fn join(&self, batches: Vec<Batch>) -> Option<Batch> {
-        if batches.iter().all(|batch| batch.encoding == Encoding::Identity) {
-            return join(&batches, &mut Tools::default()); // nothing but copying
-        }
-        let mut tools = self.turn.clone().lock_owned().await;
-        tokio::task::spawn_blocking(move || join(&batches, &mut tools)).await.ok()?
+        self.work(batches, join).await
     }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        batches: Vec<Batch>,
+        work: impl FnOnce(&[Batch], &mut Tools) -> Option<T> + Send + 'static,
+    ) -> Option<T> {
+        let mut tools = self.turn.clone().lock_owned().await;
+        let len: usize = batches.iter().map(|batch| batch.inflated_len as usize).sum();
+        if len <= AT_ONCE && are_plain(&batches) {
+            return work(&batches, &mut tools);
+        }
+        tokio::task::spawn_blocking(move || work(&batches, &mut tools)).await.ok()?
+    }
+}
+
+fn are_plain(batches: &[Batch]) -> bool {
+    batches.iter().all(|batch| batch.encoding == Encoding::Identity)
 }
 
 fn join(batches: &[Batch], Tools { inflater, deflater }: &mut Tools) -> Option<Batch> {
@@ -57,7 +72,7 @@ fn join(batches: &[Batch], Tools { inflater, deflater }: &mut Tools) -> Option<B
     }
     let items = batches.iter().map(|batch| batch.items).sum();
     let inflated_len = u32::try_from(plain.len()).ok()?;
-    let (encoding, body) = match batches.iter().all(|batch| batch.encoding == Encoding::Identity) {
+    let (encoding, body) = match are_plain(batches) {
         true => (Encoding::Identity, plain),
         false => (Encoding::Gzip, deflater.gzip(&plain)),
     };

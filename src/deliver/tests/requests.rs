@@ -2,17 +2,29 @@
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
 use crate::batch::{Batch, Encoding, Signal};
 use crate::otlp::inflate::{Deflater, Inflater};
 
-/// A request of logs or metrics with items of so many bytes each (a little more in fact), numbered from `first` on.
+/// A request with items of so many bytes each (a little more in fact), numbered from `first` on.
 pub(super) fn request(signal: Signal, encoding: Encoding, first: u64, sizes: &[usize]) -> Batch {
     let numbered = sizes.iter().zip(first..);
     let plain = match signal {
+        Signal::Traces => {
+            let span = |(size, number): (&usize, u64)| Span {
+                start_time_unix_nano: number,
+                name: "x".repeat(*size),
+                ..Span::default()
+            };
+            let scope = ScopeSpans { spans: numbered.map(span).collect(), ..ScopeSpans::default() };
+            let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
+            ExportTraceServiceRequest { resource_spans: vec![resource] }.encode_to_vec()
+        }
         Signal::Logs => {
             let record = |(size, number): (&usize, u64)| LogRecord {
                 time_unix_nano: number,
@@ -23,7 +35,7 @@ pub(super) fn request(signal: Signal, encoding: Encoding, first: u64, sizes: &[u
             let resource = ResourceLogs { scope_logs: vec![scope], ..ResourceLogs::default() };
             ExportLogsServiceRequest { resource_logs: vec![resource] }.encode_to_vec()
         }
-        _ => {
+        Signal::Metrics => {
             let point = |(size, number): (&usize, u64)| {
                 let point = NumberDataPoint { time_unix_nano: number, ..NumberDataPoint::default() };
                 let data = Some(metric::Data::Gauge(Gauge { data_points: vec![point] }));
@@ -50,23 +62,38 @@ pub(super) fn request(signal: Signal, encoding: Encoding, first: u64, sizes: &[u
 
 /// The numbers of a request's items, in order.
 pub(super) fn numbers(batch: &Batch) -> Vec<u64> {
+    items(batch).into_iter().map(|(number, _)| number).collect()
+}
+
+/// The numbers of a request's items and their bytes, in order.
+pub(super) fn items(batch: &Batch) -> Vec<(u64, usize)> {
     let mut inflater = Inflater::new();
     let plain = inflater.inflate(batch.encoding, &batch.body, batch.inflated_len as usize).unwrap().bytes;
     match batch.signal {
+        Signal::Traces => {
+            let request = ExportTraceServiceRequest::decode(plain).unwrap();
+            let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+            let spans = scopes.flat_map(|scope| scope.spans);
+            spans.map(|span| (span.start_time_unix_nano, span.name.len())).collect()
+        }
         Signal::Logs => {
             let request = ExportLogsServiceRequest::decode(plain).unwrap();
             let scopes = request.resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
-            scopes.flat_map(|scope| scope.log_records).map(|record| record.time_unix_nano).collect()
+            let records = scopes.flat_map(|scope| scope.log_records);
+            records.map(|record| (record.time_unix_nano, record.severity_text.len())).collect()
         }
-        _ => {
+        Signal::Metrics => {
             let request = ExportMetricsServiceRequest::decode(plain).unwrap();
             let scopes = request.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
             let metrics = scopes.flat_map(|scope| scope.metrics);
             let points = metrics.flat_map(|metric| match metric.data {
-                Some(metric::Data::Gauge(gauge)) => gauge.data_points,
+                Some(metric::Data::Gauge(gauge)) => {
+                    let size = metric.description.len();
+                    gauge.data_points.into_iter().map(|point| (point.time_unix_nano, size)).collect()
+                }
                 _ => Vec::new(),
             });
-            points.map(|point| point.time_unix_nano).collect()
+            points.collect()
         }
     }
 }

@@ -29,8 +29,8 @@ pub(super) enum Fault {
 
 #[derive(Debug)]
 pub(super) struct Fate {
-    /// Of each hub: what it answers after.
-    pub(super) latencies: Vec<Duration>,
+    /// Of each hub: what it answers after, and bytes of the largest request that it takes.
+    pub(super) hubs: Vec<(Duration, usize)>,
     /// Of each fallback: whether the primary is owed what it took.
     pub(super) replayed: bool,
     /// Whether fallbacks get what had to wait, too.
@@ -59,8 +59,12 @@ impl Fate {
         let seldom = |random: &mut SmallRng, most| {
             if random.random_bool(0.3) { random.random_range(50..most) } else { u64::MAX }
         };
+        let limits = random.random_bool(0.3);
+        let takes = |random: &mut SmallRng| {
+            if limits && random.random_bool(0.7) { random.random_range(64..200) << 10 } else { usize::MAX }
+        };
         Fate {
-            latencies: (0..hubs).map(|_| millis(&mut random, 1..80)).collect(),
+            hubs: (0..hubs).map(|_| (millis(&mut random, 1..80), takes(&mut random))).collect(),
             replayed: random.random_bool(0.7),
             backlog: random.random_bool(0.7),
             refused: if refusals { seldom(&mut random, 500) } else { u64::MAX },
@@ -72,7 +76,9 @@ impl Fate {
     /// Whether somebody refuses what nothing is wrong with, for which no order and no verdict can be promised.
     pub(super) fn has_refusals(&self) -> bool {
         let refusal = |fault: &Fault| matches!(fault, Fault::Hubs { mood: Mood::Says(400 | 401 | 500, _), .. });
-        self.refused < u64::MAX || self.faults.iter().any(|(_, fault)| refusal(fault))
+        self.refused < u64::MAX
+            || self.hubs.iter().any(|(_, takes)| *takes < usize::MAX)
+            || self.faults.iter().any(|(_, fault)| refusal(fault))
     }
 }
 

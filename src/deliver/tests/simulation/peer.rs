@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::super::scripted::http;
-use super::load::numbers;
+use super::fate::Fate;
+use super::load::{MOST, numbers};
 use crate::batch::Signal;
 use crate::otlp::answer::{Answer, Break};
 use crate::target::{Health, Sending, Shipment, Target};
@@ -33,12 +34,19 @@ pub(super) enum Mood {
     Slow(u64),
 }
 
-/// A batch that it took.
+/// An item that it took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Took {
     pub(super) at: Duration,
     pub(super) signal: Signal,
-    pub(super) number: u64,
+    pub(super) item: u64,
+}
+
+impl Took {
+    /// The batch that it came in.
+    pub(super) const fn batch(&self) -> u64 {
+        self.item / MOST
+    }
 }
 
 pub(super) struct Peer {
@@ -48,6 +56,8 @@ pub(super) struct Peer {
     /// Batches whose numbers are multiples of these are refused, or never answered.
     refuses: u64,
     hangs: u64,
+    /// Larger requests are refused.
+    takes: usize,
     state: Mutex<State>,
 }
 
@@ -63,10 +73,11 @@ struct State {
 }
 
 impl Peer {
-    pub(super) fn new(name: &str, start: Instant, latency: Duration, refuses: u64, hangs: u64) -> Peer {
+    pub(super) fn new(name: &str, start: Instant, (latency, takes): (Duration, usize), fate: &Fate) -> Peer {
         let state =
             State { mood: Mood::Well, moods: 0, took: Vec::new(), asked: VecDeque::new(), altered: 0, merged: 0 };
-        Peer { name: name.to_owned(), start, latency, refuses, hangs, state: Mutex::new(state) }
+        let (name, state) = (name.to_owned(), Mutex::new(state));
+        Peer { name, start, latency, refuses: fate.refused, hangs: fate.hanging, takes, state }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -88,9 +99,9 @@ impl Peer {
         }
     }
 
-    /// Whether it never takes that one.
-    pub(super) fn detests(&self, number: u64) -> bool {
-        number.is_multiple_of(self.refuses) || number.is_multiple_of(self.hangs)
+    /// Whether it never takes that batch.
+    pub(super) fn detests(&self, batch: u64) -> bool {
+        batch.is_multiple_of(self.refuses) || batch.is_multiple_of(self.hangs)
     }
 
     /// How many requests it took that held several batches.
@@ -113,23 +124,24 @@ impl Peer {
         self.lock().altered
     }
 
-    fn take(&self, signal: Signal, numbers: &[u64]) {
-        let (mut state, at) = (self.lock(), self.start.elapsed());
-        state.merged += u64::from(numbers.len() > 1);
-        state.took.extend(numbers.iter().map(|number| Took { at, signal, number: *number }));
+    fn take(&self, shipment: &Shipment, items: &[u64]) {
+        let (mut state, at, signal) = (self.lock(), self.start.elapsed(), shipment.batch.signal);
+        state.merged += u64::from(!shipment.along.is_empty());
+        state.took.extend(items.iter().map(|item| Took { at, signal, item: *item }));
     }
 
     async fn answer(&self, shipment: &Shipment) -> Answer {
-        let signal = shipment.batch.signal;
-        let Some(numbers) = numbers(&shipment.batch.body).filter(|numbers| shipment.along.len() + 1 == numbers.len())
-        else {
+        let items = numbers(&shipment.batch).unwrap_or_default();
+        let mut batches: Vec<u64> = items.iter().map(|item| item / MOST).collect();
+        batches.dedup();
+        if batches.len() != shipment.along.len() + 1 {
             self.lock().altered += 1;
             return http(400);
-        };
-        let any = |of: u64| numbers.iter().any(|number| number.is_multiple_of(of));
+        }
+        let any = |of: u64| batches.iter().any(|batch| batch.is_multiple_of(of));
         let mood = {
             let mut state = self.lock();
-            state.asked.push_back(Took { at: self.start.elapsed(), signal, number: numbers[0] });
+            state.asked.push_back(Took { at: self.start.elapsed(), signal: shipment.batch.signal, item: items[0] });
             if state.asked.len() > 20 {
                 state.asked.pop_front();
             }
@@ -144,8 +156,12 @@ impl Peer {
             }
             Mood::Breaks { arrived } => {
                 sleep(self.latency / 2).await;
-                if arrived && !any(self.refuses) && !any(self.hangs) {
-                    self.take(signal, &numbers);
+                if arrived
+                    && !any(self.refuses)
+                    && !any(self.hangs)
+                    && shipment.batch.inflated_len as usize <= self.takes
+                {
+                    self.take(shipment, &items);
                 }
                 broken(Break::Reset)
             }
@@ -153,6 +169,10 @@ impl Peer {
                 sleep(self.latency).await;
                 let delay = delay.map(Duration::from_secs);
                 Answer::Http { status, message: "simulated".to_owned(), delay }
+            }
+            _ if shipment.batch.inflated_len as usize > self.takes => {
+                sleep(self.latency).await;
+                http(413)
             }
             _ if any(self.hangs) => {
                 sleep(TIMEOUT).await;
@@ -164,13 +184,13 @@ impl Peer {
             }
             Mood::Slow(seconds) if Duration::from_secs(seconds) >= TIMEOUT => {
                 sleep(TIMEOUT).await;
-                self.take(signal, &numbers);
+                self.take(shipment, &items);
                 broken(Break::Timeout)
             }
             Mood::Well | Mood::Slow(_) => {
                 let latency = if let Mood::Slow(seconds) = mood { Duration::from_secs(seconds) } else { self.latency };
                 sleep(latency / 2).await;
-                self.take(signal, &numbers);
+                self.take(shipment, &items);
                 sleep(latency / 2).await;
                 Answer::accepted()
             }

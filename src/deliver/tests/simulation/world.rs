@@ -60,15 +60,15 @@ pub(super) struct Life {
 impl World {
     pub(super) fn new(seed: u64, fate: Fate) -> World {
         let start = Instant::now();
-        let mut setting = Setting::new(&NAMES[..fate.latencies.len()]).merging();
+        let mut setting = Setting::new(&NAMES[..fate.hubs.len()]).merging();
         setting.chain.fallback_takes_backlog = fate.backlog;
         setting.queue.durability = Durability::Fsync;
         setting.queue.memory_limit = Some(16 << 20);
         for (config, _) in &mut setting.targets[1..] {
             config.replay_to_primary = fate.replayed;
         }
-        let peers = NAMES.iter().zip(&fate.latencies);
-        let peers = peers.map(|(name, latency)| Arc::new(Peer::new(name, start, *latency, fate.refused, fate.hanging)));
+        let peers = NAMES.iter().zip(fate.hubs.iter());
+        let peers = peers.map(|(name, hub)| Arc::new(Peer::new(name, start, *hub, &fate)));
         World {
             seed,
             peers: peers.collect(),
