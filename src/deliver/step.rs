@@ -4,6 +4,7 @@
 //! waits: for an answer, a wake-up, a moment, or data. Nothing is polled and nothing is done per queued batch while nobody accepts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::Either;
@@ -29,6 +30,9 @@ use crate::target::Shipment;
 
 /// Batches that are sent off in one go before others on this thread get a turn.
 const TURN: usize = 64;
+
+/// With `order: fifo` a refused batch that was alone is left alone for no longer.
+const LONGEST_ALONE: Duration = Duration::from_secs(1);
 
 /// When to stop: `None` while all goes on, then the moment by which everything has to have ended.
 pub type Stop = watch::Receiver<Option<Instant>>;
@@ -221,9 +225,13 @@ fn in_order(
     answer: &Answer,
     judgement: Judgement,
 ) -> Judgement {
-    let returned = matches!(judgement.settlement, Settlement::Return { .. });
-    if line.order == Order::FreshFirst || !returned || line.nothing_else(sortie.position) {
+    let Settlement::Return { hold } = judgement.settlement else { return judgement };
+    if line.order == Order::FreshFirst {
         return judgement;
+    }
+    if line.nothing_else(sortie.position) {
+        // Whatever comes in meanwhile waits behind it.
+        return Judgement { settlement: Settlement::Return { hold: hold.min(LONGEST_ALONE) }, ..judgement };
     }
     if matches!(answer, Answer::Broken { at: Break::Timeout, .. }) {
         sortie.pass.gate().doubt(); // before this one is tried again

@@ -33,7 +33,7 @@ const OLD: Work = Work { per_request: ITEMS, pause: Duration::from_millis(10), p
 
 /// As by default, but for an outage that is over soon.
 const KNOBS: &str = "retry: {max_interval: 2s}, breaker: {open_for: 500ms, max_open_for: 1s, ramp: 2s}, \
-    health: {interval: 1s}, throttle_patience: 20s";
+    health: {interval: 1s}, throttle_patience: 60s";
 
 /// Takes so many bytes a second, with some saved up. A request larger than all of that needs it all, and the hub is in debt then.
 struct Bucket {

@@ -133,3 +133,22 @@ async fn trials_do_not_overtake() {
     in_order(&stage, 1);
     assert_eq!(hub.taken(Signal::Metrics).len(), 11);
 }
+
+/// A hub that refuses a batch which has nothing behind it, for a minute, and is well again when more comes in; it takes traces all the while.
+/// Guarantees that what comes in does not wait for the end of a hold that grew meanwhile.
+#[tokio::test(start_paused = true)]
+async fn one_that_was_refused_alone_does_not_keep_others_waiting() {
+    let mut stage = Setting::new(&["hub"]).raise();
+    let hub = stage.targets[0].clone();
+    let bad = stage.append(Signal::Metrics, 1).await[0];
+    hub.answers(move |number| Reply::Say(if number == bad { http(400) } else { Answer::accepted() }));
+    for _ in 0..70 {
+        stage.append(Signal::Traces, 5).await;
+        stage.pass(SECOND).await;
+    }
+    hub.works();
+    stage.append(Signal::Metrics, 5).await;
+    let after = stage.drained(Signal::Metrics, 60 * SECOND).await;
+    assert!(after <= 3 * SECOND, "{after:?}\n{}", stage.story());
+    in_order(&stage, 0);
+}
