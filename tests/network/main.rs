@@ -19,6 +19,8 @@ mod proxy_itself;
 mod rig;
 mod scenario;
 mod sick;
+#[path = "../support/skip.rs"]
+mod skip;
 #[path = "../support/mod.rs"]
 mod support;
 mod takeover;
