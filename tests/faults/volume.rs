@@ -78,11 +78,18 @@ impl Volume {
 
     /// As after an error of its file system: the kernel lets nobody write to it, whoever has files open there. `None` where it
     /// cannot be asked to.
+    ///
+    /// Writes are held meanwhile: ext4 lets an fsync that comes amid the abort of its journal succeed, and what that fsync was for is
+    /// gone after the repair. So it does for any program, and no program can tell.
     pub(crate) fn turn_read_only(&self) -> Option<()> {
         run(Command::new("mount").args(["-o", "remount,errors=remount-ro"]).arg(&self.at))?;
         let mounts = fs::read_to_string("/proc/mounts").unwrap();
         let device = mounts.lines().find_map(|line| line.split_once(&format!(" {} ", self.at.display())))?.0;
-        fs::write(Path::new("/sys/fs/ext4").join(device.strip_prefix("/dev/")?).join("trigger_fs_error"), "1").ok()
+        let trigger = Path::new("/sys/fs/ext4").join(device.strip_prefix("/dev/")?).join("trigger_fs_error");
+        run(Command::new("fsfreeze").arg("--freeze").arg(&self.at))?;
+        let triggered = fs::write(trigger, "1").ok();
+        run(Command::new("fsfreeze").arg("--unfreeze").arg(&self.at)).expect("the volume lets writes go on");
+        triggered
     }
 
     /// Repairs it, and mounts it anew. Nobody may have files open there.
