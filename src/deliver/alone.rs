@@ -14,7 +14,7 @@ use super::request::{Effect, Report};
 use super::suspects::{Suspicion, TRIED_EVERY};
 use super::timeline::now_ms;
 use crate::otlp::class::{self, Class};
-use crate::queue::{Lease, Settlement};
+use crate::queue::Settlement;
 use crate::target::Shipment;
 
 /// The next one is tried so long after one that was taken: they were parked for their target's sake, perhaps.
@@ -28,7 +28,8 @@ pub async fn alone(line: &Line, pass: Pass, position: usize) {
     let answer = pass.gate().target.send(&shipment).await;
     let class = judge::reclassify(&pass.gate().config, &answer, pass.classify(&answer));
     let (settlement, rejected) = {
-        let case = case(line, &pass, position, &lease);
+        let room = !line.queue.dead_letters_full();
+        let case = Case { room, at_ms: now_ms(), ..line.case(&pass, position, &lease) };
         let mut state = line.lock();
         let judgement = judge(Instant::now(), &case, &answer, class, &mut state.witnesses[position]);
         let settlement = match judgement.effect {
@@ -53,24 +54,6 @@ pub async fn alone(line: &Line, pass: Pass, position: usize) {
     }
     pass.report(class, &answer, Report { effect: Effect::Nothing, delay: class::floor(&answer) });
     line.queue.settle(lease, settlement);
-}
-
-fn case<'a>(line: &Line, pass: &'a Pass, position: usize, lease: &Lease) -> Case<'a> {
-    Case {
-        config: &pass.gate().config,
-        role: line.role(position),
-        key: lease.id.key,
-        items: lease.batch.items,
-        attempts: lease.attempts,
-        len: lease.batch.inflated_len as usize,
-        parts: None,
-        repeat: false,
-        sent: pass.slot().sent,
-        breaker_closed: true,
-        alone: false,
-        room: !line.queue.dead_letters_full(),
-        at_ms: now_ms(),
-    }
 }
 
 /// However a try ends, the next one is due in a while; unless nothing is parked any more.

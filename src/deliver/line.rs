@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::chain::{Condition, Move, Partition, Reason};
 use super::detour::Detour;
 use super::gate::{Gate, Pass};
-use super::judge::Role;
+use super::judge::{Case, Role};
 use super::knife::Knife;
 use super::lanes::Charge;
 use super::line_state::State;
@@ -367,6 +367,26 @@ impl Line {
         state.trying[position] &= !trial;
         state.ordinary -= usize::from(!owed_only);
         in_doubt.iter().for_each(|key| state.in_doubt[position].add(*key));
+    }
+
+    /// The circumstances of an answer that hold for any batch. Of others it says nothing, and it leaves no room for a dead letter.
+    pub fn case<'a>(&self, pass: &'a Pass, position: usize, lease: &Lease) -> Case<'a> {
+        let slot = pass.slot();
+        Case {
+            config: &pass.gate().config,
+            role: self.role(position),
+            key: lease.id.key,
+            items: lease.batch.items,
+            attempts: lease.attempts,
+            len: lease.batch.inflated_len as usize,
+            parts: None,
+            repeat: false,
+            sent: slot.sent,
+            breaker_closed: slot.breaker_closed,
+            alone: false,
+            room: false,
+            at_ms: 0,
+        }
     }
 
     /// Whether nothing of the signal could be leased for the target at that position now.

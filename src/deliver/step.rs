@@ -55,9 +55,7 @@ async fn step(line: &Line, mut away: Away<'_>, mut sortie: Sortie) {
 
     let answer = sortie.pass.gate().target.send(&shipment).await;
 
-    if !matches!(answer, Answer::Broken { at: Break::Timeout | Break::Reset, .. }) {
-        away.in_doubt.clear();
-    }
+    away.answered(&answer);
     let class = reclassified(&sortie, &answer);
     let parts = match class {
         Class::TooLarge => parts(line, sortie.position, &lease).await,
@@ -85,6 +83,13 @@ impl<'a> Away<'a> {
     fn new(line: &'a Line, sortie: &Sortie) -> Away<'a> {
         let Sortie { position, trial, owed_only, .. } = *sortie;
         Away { line, position, trial, owed_only, in_doubt: Vec::new() }
+    }
+
+    /// Unless the answer is that there was none, the target's word is known.
+    pub(super) fn answered(&mut self, answer: &Answer) {
+        if !matches!(answer, Answer::Broken { at: Break::Timeout | Break::Reset, .. }) {
+            self.in_doubt.clear();
+        }
     }
 }
 
@@ -161,19 +166,12 @@ fn judged(
     let slot = sortie.pass.slot();
     let blamed = !matches!(class, Class::Ok | Class::Transient | Class::Throttle);
     let case = Case {
-        config: &sortie.pass.gate().config,
-        role: line.role(sortie.position),
-        key: lease.id.key,
-        items: lease.batch.items,
-        attempts: lease.attempts,
-        len: lease.batch.inflated_len as usize,
         parts,
         repeat: line.order == Order::Fifo && lease.id.key.seq < line.started_at,
-        sent: slot.sent,
-        breaker_closed: slot.breaker_closed,
         alone: blamed && line.nothing_else(sortie.position),
         room: blamed && !line.queue.dead_letters_full(),
         at_ms: if class == Class::Ok { 0 } else { now_ms() },
+        ..line.case(&sortie.pass, sortie.position, lease)
     };
     let now = Instant::now();
     let mut state = line.lock();

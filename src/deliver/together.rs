@@ -7,14 +7,13 @@
 use tokio::time::Instant;
 
 use super::bundle::{Bundle, Limits};
-use super::judge::{self, Case, Judgement, judge};
+use super::judge::{self, Judgement, judge};
 use super::line::{Line, Sortie};
 use super::request::{Effect, Report};
 use super::step::{Away, note, reclassified};
-use super::timeline::now_ms;
 use crate::batch::Batch;
 use crate::config::{Order, TargetKind};
-use crate::otlp::answer::{Answer, Break};
+use crate::otlp::answer::Answer;
 use crate::otlp::class::{self, Class};
 use crate::queue::{Lane, Lease};
 use crate::target::Shipment;
@@ -66,9 +65,7 @@ pub(super) async fn together(line: &Line, mut away: Away<'_>, mut sortie: Sortie
 
     let answer = sortie.pass.gate().target.send(&shipment).await;
 
-    if !matches!(answer, Answer::Broken { at: Break::Timeout | Break::Reset, .. }) {
-        away.in_doubt.clear();
-    }
+    away.answered(&answer);
     let class = reclassified(&sortie, &answer);
     let effect = match class {
         Class::Ok => {
@@ -90,7 +87,7 @@ fn taken(line: &Line, sortie: &Sortie, leases: Vec<Lease>, whole: &Batch, answer
         let share = rejected.min(lease.batch.items);
         rejected -= share;
         let answer = Answer::Accepted { rejected: share.into(), message: String::new() };
-        let case = case(line, sortie, &lease);
+        let case = line.case(&sortie.pass, sortie.position, &lease);
         let judgement = judge(now, &case, &answer, Class::Ok, &mut state.witnesses[sortie.position]);
         sortie.pass.gate().counts.took(line.signal, lease.lane, lease.owed, lease.batch.items, share);
         state.took(now, sortie.position, sortie.trial, &lease);
@@ -131,23 +128,4 @@ fn refused(
         leases.iter_mut().for_each(Lease::was_not_tried);
     }
     effect
-}
-
-fn case<'a>(line: &Line, sortie: &'a Sortie, lease: &Lease) -> Case<'a> {
-    let slot = sortie.pass.slot();
-    Case {
-        config: &sortie.pass.gate().config,
-        role: line.role(sortie.position),
-        key: lease.id.key,
-        items: lease.batch.items,
-        attempts: lease.attempts,
-        len: lease.batch.inflated_len as usize,
-        parts: None,
-        repeat: false,
-        sent: slot.sent,
-        breaker_closed: slot.breaker_closed,
-        alone: false,
-        room: false,
-        at_ms: now_ms(),
-    }
 }
