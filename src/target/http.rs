@@ -20,6 +20,7 @@ use super::network::{Call, Wire, timed_out};
 use super::pool::{Picked, Pool};
 use super::route::{self, Endpoint};
 use super::tls::{self, Naming, Tls};
+use super::untouched;
 use super::words::{self, RESPONSE_LIMIT, header};
 use crate::batch::{Encoding, Signal};
 use crate::config::{NetworkConfig, TargetConfig};
@@ -122,31 +123,44 @@ impl Http {
         &self.clients[usize::from(self.direct[signal.index()])]
     }
 
-    fn pick(&self, signal: Signal) -> Result<Picked<Client>, Answer> {
+    /// The next client; another one than that, where one is given.
+    fn pick(&self, signal: Signal, than: Option<&Picked<Client>>) -> Result<Picked<Client>, Answer> {
         let generation = self.tls.as_ref().map_or(0, |tls| tls.get().1);
-        self.clients(signal).pick(generation, || self.client(self.direct[signal.index()])).map_err(broken)
+        let make = || self.client(self.direct[signal.index()]);
+        match than {
+            None => self.clients(signal).pick(generation, make),
+            Some(than) => self.clients(signal).pick_another(than, generation, make),
+        }
+        .map_err(broken)
     }
 
     /// One request and its whole answer.
-    async fn exchange(&self, signal: Signal, request: Request, timeout: Duration) -> Result<Reply, Answer> {
-        let picked = self.pick(signal)?;
+    async fn exchange(&self, signal: Signal, mut request: Request, timeout: Duration) -> Result<Reply, Answer> {
         let deadline = Instant::now() + timeout;
         let whole = async {
-            match timeout_at(deadline, picked.handle.execute(request)).await {
-                Ok(Ok(response)) => Ok(Reply::read(response, deadline).await),
-                Ok(Err(error)) => Err(broken(error)),
-                Err(_) => Err(timed_out(timeout)),
+            let (mut picked, mut again) = (self.pick(signal, None)?, untouched::MOST);
+            loop {
+                let next = request.try_clone();
+                match (timeout_at(deadline, picked.handle.execute(request)).await, next) {
+                    (Ok(Ok(response)), _) => return Ok(Reply::read(response, deadline).await),
+                    (Ok(Err(error)), Some(next)) if again > 0 && untouched::is_untouched(&error) => {
+                        again -= 1;
+                        picked = self.pick(signal, Some(&picked))?;
+                        request = next;
+                    }
+                    (Ok(Err(error)), _) => return Err(broken(error)),
+                    (Err(_), _) => {
+                        self.clients(signal).renew(&picked);
+                        return Err(timed_out(timeout));
+                    }
+                }
             }
         };
-        let done = tokio::select! {
+        tokio::select! {
             biased;
             done = whole => done,
             never = self.watch_name(signal) => match never {},
-        };
-        if let Err(Answer::Broken { at: Break::Timeout, .. }) = &done {
-            self.clients(signal).renew(&picked);
         }
-        done
     }
 
     /// Runs beside an exchange, so that following a name needs no task of its own and delays nobody.

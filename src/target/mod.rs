@@ -18,6 +18,7 @@ mod pool;
 mod probe;
 mod route;
 mod tls;
+mod untouched;
 mod words;
 
 use std::future::Future;

@@ -49,7 +49,21 @@ impl<C: Clone> Pool<C> {
     /// The next connection in turn, made by `make` if it is missing, too old or given up.
     /// `generation` tells what connections are made from (certificates): another number, another connection.
     pub(super) fn pick<E>(&self, generation: u64, make: impl FnOnce() -> Result<C, E>) -> Result<Picked<C>, E> {
-        let index = self.next.fetch_add(1, Relaxed) % self.slots.len();
+        self.pick_from(self.next.fetch_add(1, Relaxed) % self.slots.len(), generation, make)
+    }
+
+    /// Another connection than that one, which is given up: a new one, or the one that somebody made in its place.
+    pub(super) fn pick_another<E>(
+        &self,
+        than: &Picked<C>,
+        generation: u64,
+        make: impl FnOnce() -> Result<C, E>,
+    ) -> Result<Picked<C>, E> {
+        self.renew(than);
+        self.pick_from(than.slot, generation, make)
+    }
+
+    fn pick_from<E>(&self, index: usize, generation: u64, make: impl FnOnce() -> Result<C, E>) -> Result<Picked<C>, E> {
         let mut slot = self.slots[index].lock().unwrap_or_else(PoisonError::into_inner);
         let (now, era) = (Instant::now(), (self.epoch.load(Relaxed), generation));
         if let Some(made) = slot.as_ref().filter(|made| made.era == era && now < made.until) {

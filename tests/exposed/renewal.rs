@@ -1,5 +1,5 @@
 //! Scenario: connections are renewed several times a second while clients send without pause.
-//! Guarantee: no request fails: what came before the GOAWAY is answered, and the rest is sent again.
+//! Guarantee: no request fails: what came before the GOAWAY is answered, and what nobody looked at goes over the next connection, as its client is told.
 
 use crate::NOWHERE;
 use crate::honest::Honest;

@@ -20,3 +20,4 @@ mod proxies;
 mod setup;
 #[path = "../support/sink.rs"]
 mod sink;
+mod untouched;

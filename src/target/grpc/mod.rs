@@ -1,7 +1,8 @@
 //! OTLP/gRPC through a tonic channel used as a plain HTTP/2 service: framed and read by hand.
 //!
 //! A generated client would decode and compress anew what is stored ready to go. tonic gives the connection: HTTP/2,
-//! reconnecting, sharing among requests. It knows nothing of retries, and neither does this.
+//! reconnecting, sharing among requests. It knows nothing of retries, and neither does this: sent again is only what was
+//! certainly not looked at.
 
 mod frame;
 mod reply;
@@ -11,9 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
-use http_body_util::Empty;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
@@ -30,7 +31,7 @@ use super::network::{Call, Wire, timed_out};
 use super::pool::{Picked, Pool};
 use super::route::{self, Endpoint};
 use super::tls::{self, Naming, Tls};
-use super::words;
+use super::{untouched, words};
 use crate::batch::{Encoding, Signal};
 use crate::config::{NetworkConfig, TargetConfig};
 use crate::otlp::answer::{Answer, Break};
@@ -119,47 +120,58 @@ fn channel_config(
 }
 
 impl Line {
-    fn pick(&self) -> Picked<Channel> {
+    /// The next connection; another one than that, where one is given.
+    fn pick(&self, than: Option<&Picked<Channel>>) -> Picked<Channel> {
         let generation = self.tls.as_ref().map_or(0, |tls| tls.get().1);
-        let made = self.pool.pick(generation, || {
+        let make = || {
             let dialer = Arc::clone(&self.dialer);
             let connect = tower::service_fn(move |_: Uri| {
                 let dialer = Arc::clone(&dialer);
                 async move { dialer.dial().await.map(TokioIo::new) }
             });
             Ok::<_, std::convert::Infallible>(Channel::new(connect, self.channel.clone()))
-        });
-        match made {
+        };
+        let picked = match than {
+            None => self.pool.pick(generation, make),
+            Some(than) => self.pool.pick_another(than, generation, make),
+        };
+        match picked {
             Ok(picked) => picked,
             Err(never) => match never {},
         }
     }
 
     /// One request and its whole answer.
-    async fn exchange(&self, request: Request<Body>, timeout: Duration) -> Result<Reply, Answer> {
-        let mut picked = self.pick();
+    async fn exchange(&self, head: Parts, body: impl Fn() -> Body, timeout: Duration) -> Result<Reply, Answer> {
         let deadline = Instant::now() + timeout;
-        let begun = async {
-            let channel = picked.handle.ready().await?;
-            channel.call(request).await
-        };
         let whole = async {
-            match timeout_at(deadline, begun).await {
-                Ok(Ok(response)) => reply::read(response, deadline).await.unwrap_or_else(|_| Err(timed_out(timeout))),
-                Ok(Err(error)) => Err(broken(&error, timeout)),
-                Err(_) => Err(timed_out(timeout)),
+            let (mut picked, mut again) = (self.pick(None), untouched::MOST);
+            let done = loop {
+                let request = Request::from_parts(head.clone(), body());
+                let begun = async { picked.handle.ready().await?.call(request).await };
+                match timeout_at(deadline, begun).await {
+                    Ok(Ok(response)) => {
+                        break reply::read(response, deadline).await.unwrap_or_else(|_| Err(timed_out(timeout)));
+                    }
+                    Ok(Err(error)) if again > 0 && untouched::is_untouched(&error) => {
+                        again -= 1;
+                        picked = self.pick(Some(&picked));
+                    }
+                    Ok(Err(error)) => break Err(broken(&error, timeout)),
+                    Err(_) => break Err(timed_out(timeout)),
+                }
+            };
+            // A connection that swallowed a request may swallow the next: better a new one than a wait for TCP to notice.
+            if let Err(Answer::Broken { at: Break::Timeout | Break::Reset, .. }) = &done {
+                self.pool.renew(&picked);
             }
+            done
         };
-        let done = tokio::select! {
+        tokio::select! {
             biased;
             done = whole => done,
             never = self.watch_name() => match never {},
-        };
-        // A connection that swallowed a request may swallow the next: better a new one than a wait for TCP to notice.
-        if let Err(Answer::Broken { at: Break::Timeout | Break::Reset, .. }) = &done {
-            self.pool.renew(&picked);
         }
-        done
     }
 
     /// Runs beside an exchange, so that following a name needs no task of its own and delays nobody.
@@ -175,20 +187,23 @@ impl Line {
     /// Calls a method with a message as it is.
     async fn call(&self, path: &'static str, call: Call) -> Result<Reply, Answer> {
         let Call { encoding, body, headers, timeout, .. } = call;
-        let mut request = Request::new(Body::new(Framed::new(encoding != Encoding::Identity, body)));
-        *request.method_mut() = Method::POST;
-        *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = Uri::from_static(path);
-        *request.headers_mut() = headers;
-        let headers = request.headers_mut();
+        let mut head = head(Method::POST, Uri::from_static(path), headers);
+        let headers = &mut head.headers;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(GRPC_TIMEOUT, grpc_timeout(timeout));
         if encoding != Encoding::Identity {
             headers.insert(GRPC_ENCODING, HeaderValue::from_static(encoding.as_str()));
         }
-        self.exchange(request, timeout).await
+        let body = || Body::new(Framed::new(encoding != Encoding::Identity, body.clone()));
+        self.exchange(head, body, timeout).await
     }
+}
+
+fn head(method: Method, uri: Uri, headers: HeaderMap) -> Parts {
+    let (mut head, ()) = Request::new(()).into_parts();
+    (head.method, head.uri, head.version, head.headers) = (method, uri, Version::HTTP_2, headers);
+    head
 }
 
 impl Wire for Grpc {
@@ -216,11 +231,8 @@ impl Wire for Grpc {
             Ok(path) => Uri::from(path),
             Err(error) => return Answer::Broken { at: Break::Connect, message: format!("{path:?}: {error}") },
         };
-        let mut request = Request::new(Body::new(Empty::<Bytes>::new()));
-        *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
-        match self.lines[0].exchange(request, timeout).await {
+        let head = head(Method::GET, uri, headers);
+        match self.lines[0].exchange(head, Body::empty, timeout).await {
             Ok(reply) => reply.into_plain_answer(),
             Err(answer) => answer,
         }
