@@ -54,7 +54,8 @@ async fn no_system_call_is_a_bad_moment_to_die() {
     let gateway = home.start(&config);
     until("everything is settled", seconds(120), || gateway.books("queued") == parked(&gateway)).await;
     assert_kept(&gateway, 0, "in the end");
-    assert_eq!(hub.missing(&acknowledged).len() as u64, parked(&gateway));
+    // One that is parked may have reached the hub before the end that left it unsettled.
+    assert!(hub.missing(&acknowledged).len() as u64 <= parked(&gateway));
     assert!(parked(&gateway) <= 20, "{}", parked(&gateway));
 }
 

@@ -17,6 +17,7 @@ pub(crate) const MIB: u64 = 1 << 20;
 /// A queue and where it lies.
 pub(crate) struct Place {
     pub(crate) queue: Queue,
+    config: QueueConfig,
     store: PathBuf,
     _folder: TempDir,
 }
@@ -28,7 +29,14 @@ impl Place {
         let mut config = QueueConfig { directory: folder.path().to_owned(), ..QueueConfig::default() };
         config.max_size = QueueSize::Bytes(64 << 30);
         differs(&mut config);
-        Place { queue: Queue::open(&config).unwrap(), store: folder.path().join("store"), _folder: folder }
+        let store = folder.path().join("store");
+        Place { queue: Queue::open(&config).unwrap(), config, store, _folder: folder }
+    }
+
+    /// Closes it and opens it again: nothing waits to be written, or for its space to be given back.
+    pub(crate) async fn reopen(&mut self) {
+        self.queue.close().await;
+        self.queue = Queue::open(&self.config).unwrap();
     }
 
     /// Bytes that the store takes on disk.

@@ -37,7 +37,9 @@ async fn a_small_pod_lives_through_an_outage() {
     home.queue = format!("max_size: {}", 2 * backlog);
     home.wrapper = pod.wrapper();
     let mut gateway = home.start(&config);
+    eprintln!("started; {}", pod.usage());
     let load = Load::start(&gateway);
+    let refused = Arc::clone(&load.refused);
     for part in [backlog, backlog + 64 * MIB] {
         let queued = || gateway.metric("spillway_queue_bytes", &[]) as u64;
         until("a backlog", seconds(900), || !pod.is_well() || queued() >= part).await;
@@ -55,7 +57,7 @@ async fn a_small_pod_lives_through_an_outage() {
     let acknowledged = load.stop().await;
     until("all of it is drained", seconds(600), || !pod.is_well() || gateway.books("queued") == 0).await;
     assert!(pod.is_well(), "{}", gateway.log());
-    eprintln!("drained; {}", pod.usage());
+    eprintln!("drained; {}; {} requests taken, {} refused", pod.usage(), acknowledged.len(), refused.load(Relaxed));
     gateway.assert_balanced();
     assert_eq!(hub.missing(&HashMap::from([(Signal::Logs, acknowledged)])), []);
 }
@@ -63,6 +65,7 @@ async fn a_small_pod_lives_through_an_outage() {
 /// Clients that send without pause, each the next when the last was answered.
 struct Load {
     acknowledged: Arc<Mutex<BTreeSet<u64>>>,
+    refused: Arc<AtomicU64>,
     door: Arc<Mutex<Arc<Client>>>,
     over: Arc<AtomicBool>,
     senders: Vec<JoinHandle<()>>,
@@ -72,13 +75,14 @@ impl Load {
     fn start(gateway: &Gateway) -> Load {
         let door = Arc::new(Mutex::new(Arc::new(Client::of(Transport::Grpc, gateway.grpc))));
         let (acknowledged, over) = (Arc::<Mutex<BTreeSet<u64>>>::default(), Arc::<AtomicBool>::default());
+        let refused = Arc::<AtomicU64>::default();
         let next = Arc::new(AtomicU64::new(1));
         let mut padding = Vec::new();
         items::pad(&mut padding, REQUEST);
         let padding = Arc::new(padding);
         let sender = |_| {
             let (acknowledged, door, over) = (Arc::clone(&acknowledged), Arc::clone(&door), Arc::clone(&over));
-            let (next, padding) = (Arc::clone(&next), Arc::clone(&padding));
+            let (next, refused, padding) = (Arc::clone(&next), Arc::clone(&refused), Arc::clone(&padding));
             tokio::spawn(async move {
                 while !over.load(Relaxed) {
                     let id = next.fetch_add(1, Relaxed);
@@ -87,13 +91,16 @@ impl Load {
                     let door = Arc::clone(&door.lock().unwrap());
                     match door.send_body(Signal::Logs, Encoding::Identity, &request).await {
                         Answer::Accepted { .. } => drop(acknowledged.lock().unwrap().insert(id)),
-                        _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                        _ => {
+                            refused.fetch_add(1, Relaxed);
+                            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                        }
                     }
                 }
             })
         };
         let senders = (0..count(CLIENTS, MANY_CLIENTS)).map(sender).collect();
-        Load { acknowledged, door, over, senders }
+        Load { acknowledged, refused, door, over, senders }
     }
 
     fn move_to(&self, gateway: &Gateway) {

@@ -1,5 +1,5 @@
-//! Scenario: a backlog of 1 GiB (512 MiB outside of a release run) is parked and purged; another is condemned, and its dead
-//! letters are purged.
+//! Scenario: a backlog of 1 GiB (512 MiB outside of a release run) is parked and, the queue opened anew, purged; another is
+//! condemned, and its dead letters are purged.
 //! Guarantee: the space of batches that lie apart goes back to the file system like that of those in line: in the end the
 //! directory takes at most 400 MiB, logs mostly.
 
@@ -45,29 +45,31 @@ async fn until_back(place: &Place, what: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_space_of_parked_batches_comes_back() {
-    let (place, count) = place();
+    let (mut place, count) = place();
     queues::append(&place.queue, count, BODY, 32).await;
     for _ in 0..count {
         let lease = queues::next(&place.queue).await;
         place.queue.settle(lease, Settlement::Park(verdict()));
     }
-    let books = || place.queue.snapshot().signals[SIGNAL.index()].books;
-    until("all are parked", seconds(60), || books().parked_batches == count).await;
+    let books = |place: &Place| place.queue.snapshot().signals[SIGNAL.index()].books;
+    until("all are parked", seconds(60), || books(&place).parked_batches == count).await;
+    place.reopen().await;
     place.queue.drop_below(SIGNAL, Key::new(u64::MAX), DropReason::Purged).await.unwrap();
-    assert_eq!(books().queued, 0);
+    assert_eq!(books(&place).queued, 0);
     until_back(&place, "parked batches are purged").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_space_of_dead_letters_comes_back() {
-    let (place, count) = place();
+    let (mut place, count) = place();
     queues::append(&place.queue, count, BODY, 32).await;
     for _ in 0..count {
         let lease = queues::next(&place.queue).await;
         place.queue.settle(lease, Settlement::Dead(verdict()));
     }
-    let dead = || place.queue.snapshot().dead_letters.0;
-    until("all are condemned", seconds(60), || dead() == count).await;
+    let dead = |place: &Place| place.queue.snapshot().dead_letters.0;
+    until("all are condemned", seconds(60), || dead(&place) == count).await;
+    place.reopen().await;
     let mut from = Key::new(0);
     loop {
         let page = place.queue.letters(SIGNAL, from).await.unwrap();
@@ -76,6 +78,6 @@ async fn the_space_of_dead_letters_comes_back() {
         let Some(next) = page.next else { break };
         from = next;
     }
-    assert_eq!(dead(), 0);
+    assert_eq!(dead(&place), 0);
     until_back(&place, "dead letters are purged").await;
 }

@@ -11,27 +11,33 @@ use crate::{MIB, REQUEST, ROUND, config, disk, load, median, open};
 
 /// Rounds at each depth.
 const ROUNDS: usize = 5;
+/// Requests of one, at most: small ones take their time.
+const MANY: u64 = 32 << 10;
 const GIB: u64 = 1 << 30;
 
-/// P5 to P9 with a backlog of so many bytes, which has to fit on the disk.
-pub(crate) async fn run(place: &Path, backlog: u64) {
+/// P5 to P9 with a backlog of so many bytes, which has to fit on the disk, in requests of `request` bytes.
+pub(crate) async fn run(place: &Path, backlog: u64, request: usize) {
     let free = disk::free(place);
     assert!(free > backlog + backlog / 4 + 4 * GIB, "{} GiB free: too little for {}", free / GIB, backlog / GIB);
     let (queue, folder) = open(place);
     let store = folder.path().join("store");
     let curve = Curve::begin();
-    let queue = grow(queue, place, backlog).await;
+    let queue = grow(queue, place, backlog, request).await;
     println!("  resident MiB while it grew: {}", line(&curve.take(40)));
     let queue = restart(queue, place, folder.path()).await;
     curve.take(1);
-    drain(&queue, &store).await;
+    drain(&queue, &store, request).await;
     println!("  resident MiB while it drained: {}", line(&curve.take(40)));
     queue.close().await;
 }
 
 /// P6 and P9: what traffic costs beside a backlog of 1, 10 … GiB, and, in turn with that, in a queue without one.
-async fn grow(queue: Queue, place: &Path, backlog: u64) -> Queue {
-    println!("a backlog of {:.1} GiB, and traffic beside it that is settled at once", backlog as f64 / GIB as f64);
+async fn grow(queue: Queue, place: &Path, backlog: u64, request: usize) -> Queue {
+    println!(
+        "a backlog of {:.1} GiB in requests of {request} bytes, and traffic beside it that is settled at once",
+        backlog as f64 / GIB as f64
+    );
+    let round = ROUND.min(MANY * request as u64);
     println!("  plain: 1 MiB writes, each synced: {:.0} MB/s", disk::plain(place, 2 * ROUND) / 1e6);
     let depths = [0, 1, 10, 20].map(|gib| gib * GIB).into_iter().filter(|depth| *depth < backlog).chain([backlog]);
     let (empty, _folder) = open(place);
@@ -39,7 +45,7 @@ async fn grow(queue: Queue, place: &Path, backlog: u64) -> Queue {
     for next in depths {
         if next > depth {
             let before = Usage::now(place);
-            let speed = load::produce(&queue, next - depth, REQUEST, 32).await;
+            let speed = load::produce(&queue, next - depth, request, 32).await;
             let used = Usage::now(place).since(&before);
             println!(
                 "  {:>5.1} GiB more, nothing settled: {:>4.0} MB/s, {:.2} device bytes a byte, {:.2} CPU s a GB",
@@ -55,8 +61,8 @@ async fn grow(queue: Queue, place: &Path, backlog: u64) -> Queue {
             for (queue, costs) in [&empty, &queue].into_iter().zip(&mut costs) {
                 usage::settle(place).await;
                 let before = Usage::now(place);
-                load::through(queue, ROUND, REQUEST, 8).await;
-                costs.push(Usage::now(place).since(&before).cpu / (ROUND as f64 / 1e9));
+                load::through(queue, round, request, 8).await;
+                costs.push(Usage::now(place).since(&before).cpu / (round as f64 / 1e9));
             }
         }
         let ratios: Vec<f64> = costs[1].iter().zip(&costs[0]).map(|(beside, without)| beside / without).collect();
@@ -93,7 +99,7 @@ async fn restart(queue: Queue, place: &Path, folder: &Path) -> Queue {
 }
 
 /// P5, and space: everything drained from a cold disk.
-async fn drain(queue: &Queue, store: &Path) {
+async fn drain(queue: &Queue, store: &Path, request: usize) {
     let plain = disk::plain_read(store, GIB);
     let books = queue.snapshot().signals[Signal::Logs.index()].books;
     let (count, bytes) = (books.queued_batches, books.queued_bytes);
@@ -102,7 +108,7 @@ async fn drain(queue: &Queue, store: &Path) {
     let begun = Instant::now();
     load::consume(queue.clone(), Lane::Backlog, count, |taken| {
         if taken * 10 >= count * tenth {
-            let allowed = (count - taken) as f64 * REQUEST as f64 * 1.3 + 256.0 * MIB as f64;
+            let allowed = (count - taken) as f64 * request as f64 * 1.3 + 256.0 * MIB as f64;
             let share = disk::taken(store) as f64 / allowed;
             if share > worst {
                 (worst, at) = (share, tenth);

@@ -1,8 +1,8 @@
 //! The queue by itself, beside plain writes on the same disk in the same run.
 //!
-//! `cargo bench --bench queue [-- GIB [DIRECTORY [PART]]]`: a backlog of GIB (10) in DIRECTORY (the target folder); of the parts
-//! `intake`, `latency` and `backlog` only the one that is named. Contestants take turns, so that other work on the disk falls on
-//! both, and what is printed is the median of the rounds.
+//! `cargo bench --bench queue [-- GIB [DIRECTORY [PART [BYTES]]]]`: a backlog of GIB (10) in DIRECTORY (the target folder); of the
+//! parts `intake`, `latency` and `backlog` only the one that is named, the last with requests of BYTES (128 KiB). Contestants take
+//! turns, so that other work on the disk falls on both, and what is printed is the median of the rounds.
 #![allow(clippy::print_stdout, reason = "a bench prints its table")]
 
 mod backlog;
@@ -47,7 +47,8 @@ fn main() {
             latency(&place).await;
         }
         if wanted("backlog") {
-            backlog::run(&place, (gib * 1024.0) as u64 * MIB).await;
+            let request = arguments.get(3).map_or(REQUEST, |bytes| bytes.parse().expect("a number of bytes"));
+            backlog::run(&place, (gib * 1024.0) as u64 * MIB, request).await;
         }
     });
 }
