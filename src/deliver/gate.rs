@@ -86,9 +86,21 @@ impl Gate {
     /// Asks for leave to send.
     pub fn admit(self: &Arc<Gate>, now: Instant, ask: Ask) -> Result<Pass, Wait> {
         let mut inner = self.lock();
-        let admitted = inner.state.admit(now, ask);
-        self.tell(inner, now);
-        admitted.map(|slot| Pass { gate: self.clone(), slot, open: true })
+        let waited = inner.state.waits(ask.signal);
+        match inner.state.admit(now, ask) {
+            Ok(slot) => {
+                self.tell(inner, now);
+                Ok(Pass { gate: self.clone(), slot, open: true })
+            }
+            Err(wait) => {
+                if waited && !inner.state.waits(ask.signal) {
+                    self.freed(inner, now, ask.signal); // its place in line: those behind it may go
+                } else {
+                    self.tell(inner, now);
+                }
+                Err(wait)
+            }
+        }
     }
 
     /// Asks for leave to send a suspect; `None` unless the target is wholly well.
@@ -102,6 +114,11 @@ impl Gate {
         let mut inner = self.lock();
         inner.state.withdraw(signal);
         self.freed(inner, Instant::now(), signal);
+    }
+
+    /// Whether it fails, or is shut, to that signal.
+    pub fn is_away(&self, now: Instant, signal: Signal) -> bool {
+        self.lock().state.is_away(now, signal)
     }
 
     /// Bytes a second at which backlog may go at the moment.
@@ -358,5 +375,30 @@ mod tests {
         gate.withdraw(Signal::Logs);
         assert!(woken(Signal::Traces));
         assert!(gate.admit(now, ask(Signal::Traces)).is_ok());
+    }
+
+    /// One slot, for which a signal with backlog waits, and another behind it. Once it is free the pace keeps the first from it.
+    /// Guarantees that the second is woken: nothing is under way then that would wake it.
+    #[test]
+    fn a_place_in_line_that_is_given_up_wakes_who_waits() {
+        let (stir, timeline) = (Arc::new(Stir::default()), Arc::new(Timeline::default()));
+        let told = (stir.clone(), timeline);
+        let target = Arc::new(Scripted::new("hub"));
+        let gate = Arc::new(Gate::new(config("hub"), target, ReplayRate::BytesPerSecond(1000), Jitter::off(), told));
+        let now = Instant::now();
+        let ask = |signal, fresh| Ask { signal, fresh, backlog: !fresh, paced: true };
+        let woken = |signal| stir.woken(signal).now_or_never().is_some();
+
+        let Ok(mut pass) = gate.admit(now, ask(Signal::Traces, false)) else { panic!("the slot is free") };
+        assert_eq!(gate.admit(now, ask(Signal::Logs, false)).err(), Some(Wait::Event));
+        assert_eq!(gate.admit(now, ask(Signal::Metrics, true)).err(), Some(Wait::Event));
+        pass.choose(Lane::Backlog);
+        pass.sends(100_000);
+        drop(pass);
+        assert!(woken(Signal::Logs) && woken(Signal::Metrics));
+        assert_eq!(gate.admit(now, ask(Signal::Metrics, true)).err(), Some(Wait::Event), "logs are ahead");
+        assert!(matches!(gate.admit(now, ask(Signal::Logs, false)), Err(Wait::Pace(_))));
+        assert!(woken(Signal::Metrics));
+        assert!(gate.admit(now, ask(Signal::Metrics, true)).is_ok());
     }
 }

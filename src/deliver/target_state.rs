@@ -313,6 +313,13 @@ impl TargetState {
         self.pace.sent(now, slot.lane, slot.paced, bytes);
     }
 
+    /// Whether it fails, or is shut, to that signal: a pause that it asks for is neither.
+    pub fn is_away(&self, now: Instant, signal: Signal) -> bool {
+        let shut =
+            matches!(self.breaker.state(now), BreakerState::Open | BreakerState::HalfOpen | BreakerState::ForcedOpen);
+        self.failing || shut || self.signals[signal.index()].wrong.is_some()
+    }
+
     /// Bytes a second at which backlog may go at the moment.
     pub fn backlog_rate(&self) -> f64 {
         self.pace.rate()

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::scripted::{Arrival, Reply, Scripted};
 use super::stage::{SECOND, STEP, Setting, Stage};
-use crate::batch::Signal;
+use crate::batch::{Batch, Signal};
 use crate::otlp::answer::Answer;
 
 /// What the hub takes at first, in bytes a second; a fifth of it is new data.
@@ -19,26 +19,43 @@ const CAPACITY: usize = 400_000;
 /// What is queued when it returns, in bytes: half of that is taken before its capacity halves.
 const BACKLOG: usize = CAPACITY * 20;
 
-/// Takes so many bytes a second, with some seconds' worth saved up.
+/// Takes so many bytes a second, with some seconds' worth saved up; a request larger than that never.
 struct Hub {
     capacity: AtomicUsize,
     burst: f64,
     delay: Option<Duration>,
     room: Mutex<(Instant, f64)>,
+    /// What it took, batch by batch.
+    taken: Mutex<Vec<(Signal, u64, Instant)>>,
 }
 
 impl Hub {
-    fn answer(&self, bytes: usize) -> Reply {
-        let mut room = self.room.lock().unwrap();
+    fn answer(&self, batch: &Batch) -> Reply {
+        let (mut room, bytes) = (self.room.lock().unwrap(), batch.body.len() as f64);
         let (now, capacity) = (Instant::now(), self.capacity.load(SeqCst) as f64);
         let filled = room.1 + capacity * (now - room.0).as_secs_f64();
         *room = (now, filled.min(capacity * self.burst));
-        if room.1 < bytes as f64 {
+        if room.1 < bytes {
             return Reply::Say(Answer::Http { status: 429, message: "over capacity".to_owned(), delay: self.delay });
         }
-        room.1 -= bytes as f64;
+        room.1 -= bytes;
+        self.taken.lock().unwrap().extend(numbers(&batch.body).map(|number| (batch.signal, number, now)));
         Reply::Say(Answer::accepted())
     }
+
+    fn taken_up_to(&self, number: u64) -> usize {
+        self.taken.lock().unwrap().iter().filter(|taken| taken.1 <= number).count()
+    }
+}
+
+/// The numbers of the batches that were merged into that body.
+fn numbers(mut body: &[u8]) -> impl Iterator<Item = u64> {
+    std::iter::from_fn(move || {
+        let (number, rest) = body.split_first_chunk()?;
+        let len = rest.first_chunk().map(|len| u64::from_be_bytes(*len)).unwrap();
+        body = &body[len as usize..];
+        Some(u64::from_be_bytes(*number))
+    })
 }
 
 /// What differs from one seed to the next.
@@ -53,6 +70,8 @@ struct Draw {
     backlog: usize,
     /// Whether nearly everything that is queued lies on disk.
     on_disk: bool,
+    /// Whether small requests are merged.
+    merges: bool,
 }
 
 impl Draw {
@@ -65,6 +84,7 @@ impl Draw {
             fresh: rng.random_range(1000..4000),
             backlog: rng.random_range(2000..15_000),
             on_disk: rng.random(),
+            merges: rng.random(),
         }
     }
 }
@@ -104,7 +124,7 @@ async fn replay(seed: u64, delays: bool) {
     let (returned, before) = (Instant::now(), stage.last());
     let every = Duration::from_secs_f64(3.0 * draw.fresh as f64 / (CAPACITY as f64 * 0.2));
     let (mut sent, mut next, mut halved) = (Vec::new(), returned, None);
-    while target.arrivals_below(before) < before as usize {
+    while hub.taken_up_to(before) < before as usize {
         assert!(returned.elapsed() < 120 * SECOND, "seed {seed}: it never ends\n{}", stage.story());
         if Instant::now() >= next {
             next += every;
@@ -124,11 +144,12 @@ async fn replay(seed: u64, delays: bool) {
         assert_eq!(stage.active(signal), "hub", "seed {seed}");
         assert!(stage.snapshot().chains[signal.index()].failovers.is_empty(), "seed {seed}");
     }
-    let metrics = target.taken(Signal::Metrics);
+    let taken = hub.taken.lock().unwrap().clone();
+    let metrics: Vec<u64> = taken.iter().filter(|one| one.0 == Signal::Metrics).map(|one| one.1).collect();
     assert!(metrics.windows(2).all(|pair| pair[0] < pair[1]), "seed {seed}: {metrics:?}");
 
     let all: Vec<Arrival> = Signal::ALL.iter().flat_map(|signal| target.arrivals(*signal)).collect();
-    let first = |number| all.iter().find(|arrival| arrival.number == number && arrival.accepted).unwrap().at;
+    let first = |number| taken.iter().find(|one| one.1 == number).unwrap().2;
     let young = sent.iter().filter(|(_, signal, at)| *signal != Signal::Metrics && *at < paid);
     let mut waits: Vec<Duration> = young.map(|(number, _, at)| first(*number) - *at).collect();
     waits.sort_unstable();
@@ -149,6 +170,9 @@ async fn replay(seed: u64, delays: bool) {
 /// The primary and its fallback are away until a backlog is there, and the breaker open.
 async fn outage(draw: &Draw) -> Stage {
     let mut setting = Setting::new(&["hub", "direct"]);
+    if draw.merges {
+        setting = setting.merging();
+    }
     if draw.on_disk {
         setting.queue.memory_limit = Some(16 << 20);
     }
@@ -166,11 +190,17 @@ async fn outage(draw: &Draw) -> Stage {
 /// The primary is back, and takes what it can.
 fn returns(draw: &Draw, target: &Scripted) -> Arc<Hub> {
     let room = Mutex::new((Instant::now(), 0.0));
-    let hub = Hub { capacity: AtomicUsize::new(CAPACITY), burst: draw.burst, delay: draw.delay, room };
+    let hub = Hub {
+        capacity: AtomicUsize::new(CAPACITY),
+        burst: draw.burst,
+        delay: draw.delay,
+        room,
+        taken: Mutex::default(),
+    };
     let (hub, latency) = (Arc::new(hub), draw.latency);
     let own = Arc::clone(&hub);
     target.works();
     target.set_latency(latency);
-    target.answers_by_size(move |_, bytes| own.answer(bytes));
+    target.answers_by_batch(move |batch| own.answer(batch));
     hub
 }

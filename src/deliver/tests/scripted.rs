@@ -142,11 +142,6 @@ impl Scripted {
         within.map(|arrival| arrival.len).sum()
     }
 
-    /// How many batches up to that number were taken, all signals together.
-    pub(super) fn arrivals_below(&self, number: u64) -> usize {
-        lock(&self.arrivals).iter().filter(|arrival| arrival.accepted && arrival.number <= number).count()
-    }
-
     /// Requests that it has not answered yet, and the most there ever were.
     pub(super) fn inside(&self) -> usize {
         self.inside.load(SeqCst)

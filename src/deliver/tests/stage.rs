@@ -265,9 +265,9 @@ impl Stage {
     }
 }
 
-/// A batch of one item whose body begins with a number and is `size` bytes long.
+/// A batch of one item whose body begins with a number and its length, and is `size` bytes long.
 pub(super) fn batch(signal: Signal, number: u64, size: usize) -> Batch {
-    let mut body = number.to_be_bytes().to_vec();
+    let mut body = [number, size as u64].map(u64::to_be_bytes).concat();
     body.resize(size, 0);
     Batch {
         signal,
