@@ -4,6 +4,7 @@
 //! Concurrency cannot find that out: one request at a time is plenty for a hub that answers in a millisecond. So each "too much"
 //! halves the backlog's rate, and as long as that rate is what holds the backlog back it grows, slowly at first and ever faster:
 //! the target's limit is met rarely, and one that has gone is left behind within a minute. What was learned is kept until then.
+//! So it is with what gathered: sent as fast as it can, it would bring on the next pause, and then there would be nothing but pauses.
 //! Before the first complaint nothing is limited. It knows neither the configured rate nor concurrency.
 
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::queue::Lane;
 /// A target that says "too much" gets this share of the backlog's rate from then on.
 const CUT: f64 = 0.5;
 
-/// Growth a second up to this share of the rate that was too much: what is known to be borne is won back within some seconds.
+/// Growth a second up to this share of what was too much: what is known to be borne is won back within some seconds.
 const RECOVERY: f64 = 0.15;
 const KNOWN: f64 = 0.85;
 
@@ -31,17 +32,11 @@ const MOST_GROWTH: f64 = 1.0;
 /// Least rate in bytes a second, however often a target says "too much": the backlog never stands still.
 const LEAST: f64 = (16 << 10) as f64;
 
-/// What gathered during a pause goes out at so many times the rate at which fresh data flows, or with what the backlog gives up.
+/// What gathered during a pause goes out at so many times the rate at which data comes in, or with what the backlog gives up.
 const CATCH_UP: f64 = 2.0;
 
-/// All of it has gone after the pause and as long again.
-const CATCH_UP_WITHIN: u32 = 2;
-
-/// Time over which the rate of fresh data is taken.
-const FRESH_OVER: f64 = 4.0;
-
-/// Longer gaps between two fresh batches are pauses, and tell nothing about their rate.
-const GAP: Duration = Duration::from_millis(250);
+/// Time over which the rate is taken at which data comes in, in seconds.
+const INTAKE_OVER: f64 = 5.0;
 
 /// Time over which the backlog's rate is measured, and over which it counts as the cause of a complaint.
 const LATELY: Duration = Duration::from_secs(1);
@@ -61,19 +56,30 @@ pub struct Bearing {
     /// Whether the limit held something back since it last grew.
     held_back: bool,
     backlog: Bucket,
-    fresh: Bucket,
-    fresh_rate: Flow,
-    /// Until when fresh data that gathered in a pause goes at a pace.
-    gathered_until: Instant,
+    /// Bytes that come in a second, of which fresh data is made, once known; and when that was told last.
+    intake: Option<f64>,
+    told_at: Instant,
+    catch_up: Option<CatchUp>,
+    /// The share of its pace at which the last one ended.
+    caught_up_at: Share,
     backlog_sent_at: Option<Instant>,
     taken: Taken,
 }
 
-/// A rate that follows the last seconds, gaps left out.
+/// Fresh data that gathered in a pause goes at a pace, until it no longer needs all of that.
 #[derive(Debug)]
-struct Flow {
-    rate: f64,
-    at: Instant,
+struct CatchUp {
+    bucket: Bucket,
+    share: Share,
+    grown_at: Instant,
+}
+
+/// Of the pace that is hoped for, in (0, 1]: less after complaints.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    now: f64,
+    /// The one that was too much last.
+    too_much: f64,
 }
 
 /// What the target took since its last complaint.
@@ -95,9 +101,10 @@ impl Bearing {
             grown_at: now,
             held_back: false,
             backlog: Bucket::new(now),
-            fresh: Bucket::new(now),
-            fresh_rate: Flow { rate: 0.0, at: now },
-            gathered_until: now,
+            intake: None,
+            told_at: now,
+            catch_up: None,
+            caught_up_at: Share { now: 1.0, too_much: 1.0 },
             backlog_sent_at: None,
             taken: Taken::default(),
         }
@@ -108,24 +115,44 @@ impl Bearing {
         self.limit
     }
 
-    /// Whether fresh data may go now; if not, when. Only what gathered is ever held, and only for as long as that takes to leave.
-    pub fn fresh_ready(&mut self, now: Instant, signal: Signal) -> Result<(), Instant> {
-        match self.fresh_limit(now) {
-            Some(rate) => self.fresh.ready(now, rate, signal),
-            None => Ok(()),
-        }
+    /// Tells of bytes that came in since the last call.
+    pub fn took_in(&mut self, now: Instant, bytes: f64) {
+        let passed = now.saturating_duration_since(self.told_at).max(LEAST_SPAN).as_secs_f64();
+        self.told_at = self.told_at.max(now);
+        let rate = bytes / passed;
+        let weight = 1.0 - (-passed / INTAKE_OVER).exp();
+        self.intake = Some(self.intake.map_or(rate, |intake| intake + (rate - intake) * weight));
     }
 
-    fn fresh_limit(&self, now: Instant) -> Option<f64> {
-        let flow = self.fresh_rate.rate;
-        self.limit.filter(|_| now < self.gathered_until).map(|limit| (CATCH_UP * flow).max(flow + limit))
+    /// Whether fresh data may go now; if not, when. Only what gathered is ever held, and only for as long as that takes to leave.
+    pub fn fresh_ready(&mut self, now: Instant, signal: Signal) -> Result<(), Instant> {
+        let most = self.most_fresh();
+        let (Some(catch_up), Some(most)) = (&mut self.catch_up, most) else { return Ok(()) };
+        let rate = most * catch_up.share.now;
+        if catch_up.bucket.is_full(now, rate) {
+            (self.caught_up_at, self.catch_up) = (catch_up.share, None);
+            return Ok(());
+        }
+        let ready = catch_up.bucket.ready(now, rate, signal);
+        if ready.is_err() {
+            catch_up.grow(now);
+        }
+        ready
+    }
+
+    /// Bytes of fresh data a second while some has gathered, if the target bears that.
+    fn most_fresh(&self) -> Option<f64> {
+        self.intake.map(|intake| (CATCH_UP * intake).max(intake + self.limit.unwrap_or_default()).max(LEAST))
     }
 
     /// Whether backlog may go now; if not, when. Not while fresh data has to wait.
     pub fn backlog_ready(&mut self, now: Instant, signal: Signal) -> Result<(), Instant> {
         self.grow(now);
         let Some(limit) = self.limit else { return Ok(()) };
-        if let Some(at) = self.fresh_limit(now).and_then(|rate| self.fresh.empty_until(now, rate)) {
+        let most = self.most_fresh();
+        if let (Some(catch_up), Some(most)) = (&mut self.catch_up, most)
+            && let Some(at) = catch_up.bucket.empty_until(now, most * catch_up.share.now)
+        {
             return Err(at);
         }
         let ready = self.backlog.ready(now, limit, signal);
@@ -137,10 +164,9 @@ impl Bearing {
     pub fn sent(&mut self, now: Instant, lane: Lane, bytes: usize) {
         match lane {
             Lane::Fresh => {
-                if self.fresh_limit(now).is_some() {
-                    self.fresh.spend(bytes as f64);
+                if let Some(catch_up) = &mut self.catch_up {
+                    catch_up.bucket.spend(bytes as f64);
                 }
-                self.fresh_rate.add(now, bytes as f64);
             }
             Lane::Backlog => {
                 self.backlog.spend(bytes as f64);
@@ -162,7 +188,13 @@ impl Bearing {
     ///
     /// One that takes nothing at all says nothing about rates.
     pub fn complained(&mut self, now: Instant, pause: Duration) -> bool {
-        self.gathered_until = now + CATCH_UP_WITHIN * pause + LATELY;
+        let share = match &self.catch_up {
+            Some(CatchUp { share, .. }) if self.taken.anything => Share { now: share.now * CUT, too_much: share.now },
+            Some(catch_up) => catch_up.share,
+            None => self.caught_up_at,
+        };
+        // Nothing is saved up in the pause.
+        self.catch_up = Some(CatchUp { bucket: Bucket::new(now + pause), share, grown_at: now + pause });
         if std::mem::take(&mut self.taken.anything) {
             if let Some(had) = self.limit.or_else(|| self.taken.rate(now)) {
                 (self.too_much, self.limit) = (had, Some((had * CUT).max(LEAST)));
@@ -192,11 +224,14 @@ impl Bearing {
     }
 }
 
-impl Flow {
-    fn add(&mut self, now: Instant, bytes: f64) {
-        let passed = now.saturating_duration_since(self.at).min(GAP).as_secs_f64();
-        self.rate = self.rate * (-passed / FRESH_OVER).exp() + bytes / FRESH_OVER;
-        self.at = self.at.max(now);
+impl CatchUp {
+    /// It is what holds fresh data back.
+    fn grow(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.grown_at).min(LATELY).as_secs_f64();
+        self.grown_at = self.grown_at.max(now);
+        let share = &mut self.share;
+        let growth = if share.now < share.too_much * KNOWN { RECOVERY } else { GROWTH };
+        share.now = (share.now * (1.0 + growth * passed)).min(1.0);
     }
 }
 
@@ -323,6 +358,34 @@ mod tests {
         assert_eq!(bearing.limit(), None);
     }
 
+    /// Fresh data alone, of which the hub bears half as much again; each complaint is about a pause of three seconds.
+    /// Guarantees that what gathers is caught up with: sent faster than the hub bears, it would be in pauses nearly all the time.
+    #[test]
+    fn catching_up_keeps_to_what_the_target_bears() {
+        let start = Instant::now();
+        let (mut hub, mut bearing) = (Hub { capacity: 750_000.0, room: 0.0, at: start }, Bearing::new(start));
+        let (mut gathered, mut pauses, mut silent_until) = (0, 0, start);
+        // A batch every 20 ms, for two minutes.
+        for milli in 0..120_000u32 {
+            let now = start + milli * MILLI;
+            gathered += usize::from(milli % 20 == 0);
+            if milli % 2000 == 0 && milli > 0 {
+                bearing.took_in(now, 1_000_000.0);
+            }
+            while gathered > 0 && now >= silent_until && bearing.fresh_ready(now, Signal::Logs).is_ok() {
+                bearing.sent(now, Lane::Fresh, BATCH);
+                if hub.takes(now, BATCH) && milli != 5000 {
+                    bearing.taken(now, Lane::Fresh, BATCH);
+                    gathered -= 1;
+                } else {
+                    bearing.complained(now, 3 * SECOND);
+                    (pauses, silent_until) = (pauses + 1, now + 3 * SECOND);
+                }
+            }
+        }
+        assert!(gathered <= 10 && (2..=4).contains(&pauses), "{gathered} are left after {pauses} pauses");
+    }
+
     /// Fresh data flows, gathers during a pause, and flows again; there is always backlog.
     /// Guarantees that a steady flow is not held, that what gathered goes out at a pace and at once ahead of the backlog, and that it
     /// is gone within the length of the pause.
@@ -334,6 +397,7 @@ mod tests {
         bearing.taken(start, Lane::Backlog, 100_000);
         bearing.complained(start + SECOND, Duration::ZERO);
         let limit = bearing.limit().expect("learned");
+        bearing.took_in(start + SECOND, 500_000.0);
         let (mut gathered, mut backlog, mut freed) = (0, 0, None);
         // A fresh batch every 20 ms; a pause in the 10th second.
         for milli in 0..12_000u32 {

@@ -39,11 +39,21 @@ impl Bucket {
         Bucket { tokens: 0.0, filled_at: now, turns: [None; 3] }
     }
 
-    /// Until when nothing may go at `rate` bytes a second, whoever asks.
-    pub fn empty_until(&mut self, now: Instant, rate: f64) -> Option<Instant> {
+    /// Whether all is saved up at `rate` bytes a second that may be: less goes than may.
+    pub fn is_full(&mut self, now: Instant, rate: f64) -> bool {
+        self.fill(now, rate);
+        self.tokens >= rate * BURST
+    }
+
+    fn fill(&mut self, now: Instant, rate: f64) {
         let passed = now.saturating_duration_since(self.filled_at).as_secs_f64();
         self.filled_at = self.filled_at.max(now);
         self.tokens = (self.tokens + passed * rate).min(rate * BURST);
+    }
+
+    /// Until when nothing may go at `rate` bytes a second, whoever asks.
+    pub fn empty_until(&mut self, now: Instant, rate: f64) -> Option<Instant> {
+        self.fill(now, rate);
         // One millisecond beyond, so that rounding cannot wake us a moment too early.
         let missing = || Duration::from_secs_f64(-self.tokens / rate) + Duration::from_millis(1);
         (self.tokens < 0.0).then(|| now + missing())

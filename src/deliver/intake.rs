@@ -1,4 +1,4 @@
-//! The task that measures how many bytes come in, from which `replay.rate: auto` takes its rate.
+//! The task that measures how many bytes come in, from which `replay.rate: auto` takes its rate, and fresh data that gathered its own.
 //!
 //! The queue tells what is queued and the lines tell what left; the difference came in.
 
@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use super::Cast;
 use super::step::Stop;
 
-/// Time between two looks: often enough for a mean over minutes, rare enough to cost nothing.
-const EVERY: Duration = Duration::from_secs(10);
+/// Time between two looks: often enough for a mean over seconds, rare enough to cost nothing.
+const EVERY: Duration = Duration::from_secs(2);
 
 /// Measures until it is stopped.
 pub(super) async fn run(cast: Arc<Mutex<Cast>>, mut stop: Stop) {

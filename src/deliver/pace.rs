@@ -64,6 +64,7 @@ impl Pace {
     /// Tells of bytes that were taken in since the last call.
     pub fn took_in(&mut self, now: Instant, bytes: u64) {
         self.intake.add(now, bytes as f64);
+        self.bearing.took_in(now, bytes as f64);
     }
 
     /// Whether a batch of that signal's backlog may go now; if not, when. `share`, in (0, 1], is what the ramp allows of the configured rate;
