@@ -37,7 +37,7 @@ fn variables_and_options_are_enough_to_run() {
         .spawn()
         .unwrap();
     let log = || fs::read_to_string(folder.path().join("log")).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let ports: Value = loop {
         if let Ok(text) = fs::read_to_string(folder.path().join("ports.json")) {
             break serde_json::from_str(&text).unwrap();

@@ -45,7 +45,7 @@ fn config(directory: &Path) -> QueueConfig {
 
 /// Opens a queue. A process that another test is starting may have the lock's file until it runs.
 fn open(directory: &Path) -> Result<Queue, OpenError> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         match Queue::open(&config(directory)) {
             Err(OpenError::Locked { .. }) if Instant::now() < deadline => std::thread::yield_now(),
@@ -273,7 +273,7 @@ async fn hold_to_it(directory: &Path, truth: &Truth, limit: usize, may_be_newer:
     };
     // Damage that is met only while the store is read makes the queue salvage it and go on.
     let mut drained = Vec::new();
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         drained.extend(drain(&queue).await);
         let snapshot = queue.snapshot();

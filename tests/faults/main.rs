@@ -41,7 +41,7 @@ fn to(hub: &str) -> String {
         "targets:\n  \
            hub: {{protocol: otlp_grpc, endpoint: \"{hub}\", timeout: 2s, \
                  retry: {{initial_interval: 50ms, max_interval: 200ms}}, \
-                 health: {{interval: 200ms, timeout: 500ms, unhealthy_after: 2}}, \
+                 health: {{interval: 200ms, timeout: 2s, unhealthy_after: 2}}, \
                  breaker: {{open_for: 100ms, max_open_for: 200ms, half_open_successes: 1, ramp: 0s}}}}\n\
          chain: {{primary: hub}}\n"
     )

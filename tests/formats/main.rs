@@ -124,7 +124,7 @@ async fn live(queue: &Queue, signal: Signal) {
     }
     let begun = Instant::now();
     while queue.snapshot().signals[signal.index()].books.parked == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(10), "the settles are not written");
+        assert!(begun.elapsed() < Duration::from_secs(60), "the settles are not written");
         tokio::task::yield_now().await;
     }
 }

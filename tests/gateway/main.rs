@@ -34,7 +34,7 @@ mod ways_out;
 
 /// Patience of a target that is short enough for a test.
 const PACE: &str = "timeout: 2s, retry: {initial_interval: 100ms, max_interval: 1s}, \
-                    health: {interval: 500ms, timeout: 500ms, unhealthy_after: 2}, \
+                    health: {interval: 500ms, timeout: 2s, unhealthy_after: 2}, \
                     breaker: {open_for: 300ms, max_open_for: 1s, half_open_successes: 2, ramp: 1s}";
 
 /// A chain of hub and fallback.

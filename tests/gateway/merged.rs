@@ -38,7 +38,7 @@ async fn arrive(protocol: &str) {
     let home = Home::new();
     let gateway = home.start(&format!(
         "targets:\n  hub: {{protocol: {protocol}, endpoint: \"{}\", retry: {{initial_interval: 100ms, max_interval: 500ms}}, \
-         breaker: {{open_for: 300ms, max_open_for: 1s, ramp: 1s}}, health: {{interval: 500ms, timeout: 500ms}}}}\n\
+         breaker: {{open_for: 300ms, max_open_for: 1s, ramp: 1s}}, health: {{interval: 500ms, timeout: 2s}}}}\n\
          chain: {{primary: hub}}\n",
         hub.url()
     ));

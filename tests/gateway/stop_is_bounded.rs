@@ -24,7 +24,7 @@ async fn a_stop_waits_for_no_target_and_loses_nothing() {
     }
     let began = Instant::now();
     assert_eq!(gateway.stop().code(), Some(0));
-    assert!(began.elapsed() < seconds(10), "it took {:?}", began.elapsed());
+    assert!(began.elapsed() < seconds(30), "it took {:?}", began.elapsed());
 
     let gateway = home.start(&config);
     assert_eq!(gateway.books("queued"), 200);

@@ -8,6 +8,7 @@ use spillway::batch::Signal;
 use crate::load::{Load, Work};
 use crate::rig::{Place, Plan};
 use crate::support::gateway::{Gateway, Home};
+use crate::support::wait::LEAST;
 
 /// See the module.
 pub(crate) struct Live {
@@ -63,7 +64,7 @@ impl Live {
 
     /// Waits for a condition; fails with the story.
     pub(crate) async fn until(&self, what: &str, patience: Duration, met: impl Fn(&Live) -> bool) -> Duration {
-        let began = Instant::now();
+        let (began, patience) = (Instant::now(), patience.max(LEAST));
         while !met(self) {
             assert!(began.elapsed() < patience, "not within {patience:?}: {what}\n{}", self.story());
             tokio::time::sleep(Duration::from_millis(20)).await;

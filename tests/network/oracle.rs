@@ -48,7 +48,7 @@ pub(crate) async fn check(rig: Rig, load: &Load, expected: Expected) {
     let began = Instant::now();
     let panics = gateway_panics();
     rig.app.stop(false).await;
-    assert!(began.elapsed() < Duration::from_secs(10), "I8: it took {:?} to stop", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(60), "I8: it took {:?} to stop", began.elapsed());
     assert_eq!(panics, 0, "I8: the gateway panicked");
 }
 

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::hub::Hub;
 use crate::proxy::Proxy;
+use crate::support::wait::LEAST;
 use crate::tls::{NAME, Papers};
 
 /// One key pair is enough for all.
@@ -59,9 +60,9 @@ pub(crate) struct Plan {
     pub(crate) chain: &'static str,
 }
 
-/// Short patience in all things.
-pub(crate) const HURRIED: &str = "timeout: 1s, retry: {initial_interval: 50ms, max_interval: 500ms}, \
-    health: {interval: 400ms, timeout: 400ms, unhealthy_after: 2}, \
+/// Short patience in all things, but for answers: a busy machine is no dead hub.
+pub(crate) const HURRIED: &str = "timeout: 3s, retry: {initial_interval: 50ms, max_interval: 500ms}, \
+    health: {interval: 400ms, timeout: 2s, unhealthy_after: 2}, \
     breaker: {open_for: 200ms, max_open_for: 500ms, half_open_successes: 2, ramp: 500ms}, \
     concurrency: {max: 8}, throttle_patience: 700ms";
 
@@ -74,7 +75,7 @@ impl Plan {
             replay_to_primary: true,
             endpoints: [None, None],
             knobs: HURRIED,
-            chain: "failover_after: 700ms, min_stay: 500ms",
+            chain: "failover_after: 2s, min_stay: 500ms",
         }
     }
 
@@ -189,7 +190,7 @@ impl Rig {
 
     /// Waits for a condition; fails with the story.
     pub(crate) async fn until(&self, what: &str, patience: Duration, met: impl Fn(&Rig) -> bool) -> Duration {
-        let began = Instant::now();
+        let (began, patience) = (Instant::now(), patience.max(LEAST));
         while !met(self) {
             assert!(began.elapsed() < patience, "not within {patience:?}: {what}\n{}", self.story());
             tokio::time::sleep(Duration::from_millis(10)).await;

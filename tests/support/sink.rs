@@ -185,7 +185,7 @@ impl Sink {
 
     /// Waits until that many requests have come.
     pub(crate) async fn wait_for(&self, count: usize) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while self.seen().len() < count {
             assert!(Instant::now() < deadline, "only {} of {count} requests came", self.seen().len());
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -108,7 +108,7 @@ async fn a_plain_proxy_answers_a_grpc_call() {
     let sink = Sink::start().await;
     sink.always(endless);
     let mut config = network(Protocol::OtlpGrpc, &sink.url());
-    config.timeout = Duration::from_millis(300);
+    config.timeout = Duration::from_secs(2);
     assert_eq!(build(config).send(&plain()).await, http(503, "", None));
 
     let login = Reply::Http(200, vec![("content-type", "text/html".to_owned())], b"please log in".to_vec());

@@ -29,7 +29,7 @@ async fn the_stored_bytes_go_out() {
                         assert_eq!((seen.path.as_str(), seen.version), (signal.grpc_path(), Version::HTTP_2));
                         assert_eq!(seen.header("content-type"), "application/grpc");
                         assert_eq!(seen.header("te"), "trailers");
-                        assert_eq!(seen.header("grpc-timeout"), "10000m");
+                        assert_eq!(seen.header("grpc-timeout"), "60000m");
                         let gzip = encoding == Encoding::Gzip;
                         assert_eq!(seen.header("grpc-encoding"), if gzip { "gzip" } else { "" });
                         assert_eq!(seen.message(), (u8::from(gzip), &shipment.batch.body[..]));

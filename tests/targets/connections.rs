@@ -34,7 +34,7 @@ async fn a_connection_that_went_silent_is_left() {
         let sink = Sink::start().await;
         sink.answer(|seen| if seen.connection == 0 { Reply::Hang } else { Reply::accept() });
         let mut config = network(protocol, &sink.url());
-        (config.connections, config.timeout) = (1, Duration::from_millis(300));
+        (config.connections, config.timeout) = (1, Duration::from_secs(2));
         let hub = build(config);
         let silent = hub.send(&plain()).await;
         assert!(matches!(silent, Answer::Broken { at: Break::Timeout, .. }), "{silent}");

@@ -32,7 +32,7 @@ pub(crate) fn network(protocol: Protocol, url: &str) -> NetworkConfig {
         protocol,
         endpoints: Signal::ALL.map(endpoint),
         accepts: vec![Encoding::Gzip],
-        timeout: Duration::from_secs(10),
+        timeout: Duration::from_secs(60),
         headers: Vec::new(),
         auth: TargetAuth::default(),
         proxy_url: None,

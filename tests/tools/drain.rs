@@ -19,7 +19,7 @@ async fn it_ends_well_when_everything_is_delivered() {
     hub.take_away().await;
     let home = Home::new();
     let gateway = home.start(&format!(
-        "targets: {{hub: {{protocol: otlp_http, endpoint: \"{}\", health: {{interval: 300ms, timeout: 300ms}}, \
+        "targets: {{hub: {{protocol: otlp_http, endpoint: \"{}\", health: {{interval: 300ms, timeout: 2s}}, \
          retry: {{initial_interval: 100ms, max_interval: 500ms}}, \
          breaker: {{open_for: 300ms, max_open_for: 500ms, ramp: 1s}}}}}}\nchain: {{primary: hub}}\n",
         hub.url()

@@ -74,7 +74,7 @@ impl Gateway {
 
     /// The next batch in the queue of `signal`, taken out of it. Panics when none comes.
     pub(crate) async fn stored(&self, signal: Signal) -> Batch {
-        let found = timeout(Duration::from_secs(10), async {
+        let found = timeout(Duration::from_secs(60), async {
             loop {
                 if let Some(batch) = self.take(signal).await {
                     return batch;

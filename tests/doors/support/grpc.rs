@@ -104,7 +104,7 @@ impl Client {
         if chunks.is_empty() {
             stream.send_data(Bytes::new(), true)?;
         }
-        let answer = tokio::time::timeout(Duration::from_secs(20), response).await.expect("no answer")?;
+        let answer = tokio::time::timeout(Duration::from_secs(60), response).await.expect("no answer")?;
         let (head, mut body) = answer.into_parts();
         let mut message = BytesMut::new();
         while let Some(chunk) = body.data().await {

@@ -71,19 +71,19 @@ impl Client {
 
     /// Sends bytes as they are; false when the connection ended before all were taken.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
-        let sent = timeout(Duration::from_secs(20), self.stream.get_mut().write_all(bytes)).await;
+        let sent = timeout(Duration::from_secs(60), self.stream.get_mut().write_all(bytes)).await;
         sent.expect("nobody reads").is_ok()
     }
 
     /// Reads one answer.
     pub(crate) async fn answer(&mut self) -> Answer {
-        timeout(Duration::from_secs(20), self.read()).await.expect("no answer").expect("the connection ended")
+        timeout(Duration::from_secs(60), self.read()).await.expect("no answer").expect("the connection ended")
     }
 
     /// Whether the server ends the connection without another word.
     pub(crate) async fn ended(&mut self) -> bool {
         let mut rest = Vec::new();
-        let read = timeout(Duration::from_secs(20), self.stream.read_to_end(&mut rest)).await;
+        let read = timeout(Duration::from_secs(60), self.stream.read_to_end(&mut rest)).await;
         matches!(read.expect("the connection stays open"), Ok(0) | Err(_))
     }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 pub(crate) use gateway::Gateway;
 
-/// Waits until `condition` holds; panics when it does not within ten seconds.
+/// Waits until `condition` holds; panics when it does not within a minute.
 pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(tokio::time::Instant::now() < deadline, "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
