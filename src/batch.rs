@@ -81,17 +81,21 @@ pub enum Encoding {
     Identity,
     /// One gzip member (RFC 1952).
     Gzip,
+    /// One Zstandard frame (RFC 8878).
+    Zstd,
 }
 
 impl Encoding {
-    /// The encodings that are taken at the doors, in the order in which they are advertised.
-    pub const ALL: [Encoding; 2] = [Encoding::Identity, Encoding::Gzip];
+    /// The encodings that are taken at the doors, in the order in which they are advertised. The queue's records name them by
+    /// their place in it.
+    pub const ALL: [Encoding; 3] = [Encoding::Identity, Encoding::Gzip, Encoding::Zstd];
 
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Encoding::Identity => "identity",
             Encoding::Gzip => "gzip",
+            Encoding::Zstd => "zstd",
         }
     }
 
@@ -100,6 +104,7 @@ impl Encoding {
         match name.trim() {
             "" | "identity" => Some(Encoding::Identity),
             name if name.eq_ignore_ascii_case("gzip") => Some(Encoding::Gzip),
+            name if name.eq_ignore_ascii_case("zstd") => Some(Encoding::Zstd),
             _ => None,
         }
     }
@@ -254,6 +259,7 @@ mod tests {
     fn an_encoding_is_known_by_its_name_on_the_wire() {
         assert_eq!(Encoding::from_wire(""), Some(Encoding::Identity));
         assert_eq!(Encoding::from_wire("GZIP"), Some(Encoding::Gzip));
+        assert_eq!(Encoding::from_wire("zstd"), Some(Encoding::Zstd));
         assert_eq!(Encoding::from_wire("br"), None);
     }
 }

@@ -459,7 +459,6 @@ fn what_is_allowed_but_unwise_warns() {
         "no chain names `targets.b`",
     );
     warns("targets: {a: {endpoint: \"https://a:4317\", tls: {insecure: true}}}", "the endpoint says https");
-    warns("targets: {a: {endpoint: \"a:4317\", accepts: [gzip, zstd]}}", "zstd is not built yet");
 }
 
 proptest! {

@@ -98,7 +98,7 @@ fn of(whole: &Batch, part: Part, deflater: &mut Deflater) -> Option<Batch> {
     let inflated_len = u32::try_from(part.bytes.len()).ok()?;
     let body = match whole.encoding {
         Encoding::Identity => part.bytes,
-        Encoding::Gzip => deflater.gzip(&part.bytes),
+        encoding => deflater.compress(encoding, &part.bytes),
     };
     Some(Batch { items: part.items, inflated_len, body: body.into(), ..whole.clone() })
 }

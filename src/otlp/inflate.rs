@@ -9,6 +9,7 @@ use std::io::{self, Read};
 
 use flate2::bufread::GzDecoder;
 use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
+use zstd_safe::{CCtx, DCtx};
 
 use crate::batch::Encoding;
 
@@ -27,6 +28,15 @@ const KEPT: usize = 4 << 20;
 /// A larger buffer is given back after this many bodies in a row that did not need it.
 const PATIENCE: u32 = 64;
 
+/// A zstd body that does not state its length is first tried in a buffer of so many times its own.
+const USUAL_RATIO: usize = 8;
+
+/// What libzstd calls an output buffer that does not suffice (`ZSTD_error_dstSize_tooSmall`).
+const ZSTD_TOO_SMALL: &str = "Destination buffer is too small";
+
+/// The fastest of the usual levels.
+const ZSTD_LEVEL: i32 = 1;
+
 /// Length of a gzip member around its compressed data: a header of 10 bytes, then CRC-32 and ISIZE (RFC 1952).
 const MIN_MEMBER: usize = 18;
 
@@ -35,8 +45,8 @@ const MIN_MEMBER: usize = 18;
 pub struct Inflated<'a> {
     /// The plain bytes.
     pub bytes: &'a [u8],
-    /// Whether the body was stored in the form in which a [`crate::batch::Batch`] may keep it: plain, or one gzip
-    /// member. A body of several members has to be compressed again, since many receivers read only the first.
+    /// Whether the body was stored in the form in which a [`crate::batch::Batch`] may keep it: plain, one gzip
+    /// member, or one zstd frame. A body of several has to be compressed again, since many receivers read only the first.
     pub single: bool,
 }
 
@@ -48,12 +58,12 @@ pub enum InflateError {
         /// The limit it was measured against, in bytes.
         limit: usize,
     },
-    /// It is no gzip, or damaged.
+    /// It is not what its encoding says, or damaged.
     Damaged {
-        /// What is wrong, in English.
+        /// What it was said to be.
+        encoding: Encoding,
+        /// What is wrong and where, in English.
         what: String,
-        /// Offset in the compressed body up to which it was readable, roughly.
-        offset: usize,
     },
 }
 
@@ -61,8 +71,8 @@ impl fmt::Display for InflateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             InflateError::TooLarge { limit } => write!(f, "the request is larger than the limit of {limit} bytes"),
-            InflateError::Damaged { what, offset } => {
-                write!(f, "the gzip body is damaged: {what} (near byte {offset} of the compressed body)")
+            InflateError::Damaged { encoding, what } => {
+                write!(f, "the {} body is damaged: {what}", encoding.as_str())
             }
         }
     }
@@ -73,6 +83,8 @@ impl std::error::Error for InflateError {}
 /// Inflates one body after the other into the same buffer.
 pub struct Inflater {
     decompressor: Decompressor,
+    /// Made for the first zstd body.
+    zstd: Option<DCtx<'static>>,
     /// Grown on demand and always wholly initialised; its length says nothing about its contents.
     buffer: Vec<u8>,
     /// Bodies in a row that would have fitted into [`KEPT`].
@@ -81,7 +93,7 @@ pub struct Inflater {
 
 impl Default for Inflater {
     fn default() -> Inflater {
-        Inflater { decompressor: Decompressor::new(), buffer: Vec::new(), small_in_a_row: 0 }
+        Inflater { decompressor: Decompressor::new(), zstd: None, buffer: Vec::new(), small_in_a_row: 0 }
     }
 }
 
@@ -100,7 +112,7 @@ impl Inflater {
     /// Inflates `body`, to at most `limit` bytes. An uncompressed body is returned as it is.
     ///
     /// # Errors
-    /// [`InflateError::TooLarge`] past the limit, [`InflateError::Damaged`] for anything that is not gzip to its end.
+    /// [`InflateError::TooLarge`] past the limit, [`InflateError::Damaged`] for anything that is not what `encoding` says to its end.
     pub fn inflate<'a>(
         &'a mut self,
         encoding: Encoding,
@@ -114,12 +126,16 @@ impl Inflater {
                 let (len, single) = self.gunzip(body, limit)?;
                 Ok(Inflated { bytes: &self.buffer[..len], single })
             }
+            Encoding::Zstd => {
+                let (len, single) = self.unzstd(body, limit)?;
+                Ok(Inflated { bytes: &self.buffer[..len], single })
+            }
         }
     }
 
     /// Inflates into the buffer; returns the length and whether the body was one member.
     fn gunzip(&mut self, body: &[u8], limit: usize) -> Result<(usize, bool), InflateError> {
-        let capacity = stated_len(body).unwrap_or(0).min(limit);
+        let capacity = gzip_len(body).unwrap_or(0).min(limit);
         self.give_back(capacity);
         self.reserve(capacity);
         match self.decompressor.gzip_decompress(body, &mut self.buffer[..capacity + SLACK]) {
@@ -155,6 +171,34 @@ impl Inflater {
         Ok((len, members == 1))
     }
 
+    /// Inflates frame after frame into the buffer, each in one pass: so no window is allocated, however large a one a frame asks
+    /// for. A body that does not state its length is begun anew in a larger buffer, until it fits.
+    fn unzstd(&mut self, body: &[u8], limit: usize) -> Result<(usize, bool), InflateError> {
+        let damaged = |what: &str| InflateError::Damaged { encoding: Encoding::Zstd, what: what.to_owned() };
+        if body.is_empty() {
+            return Err(damaged("it is empty"));
+        }
+        let mut capacity = match stated_len(Encoding::Zstd, body) {
+            Some(stated) if stated > limit => return Err(InflateError::TooLarge { limit }),
+            Some(stated) => stated,
+            None => self.buffer.len().max(body.len().saturating_mul(USUAL_RATIO)).min(limit),
+        };
+        self.give_back(capacity);
+        loop {
+            self.reserve(capacity);
+            let zstd = self.zstd.get_or_insert_with(DCtx::create);
+            match zstd.decompress(&mut self.buffer[..capacity + SLACK], body) {
+                Ok(len) if len > limit => return Err(InflateError::TooLarge { limit }),
+                Ok(len) => return Ok((len, zstd_safe::find_frame_compressed_size(body) == Ok(body.len()))),
+                Err(code) => match zstd_safe::get_error_name(code) {
+                    ZSTD_TOO_SMALL if capacity >= limit => return Err(InflateError::TooLarge { limit }),
+                    ZSTD_TOO_SMALL => capacity = (2 * (capacity + SLACK)).min(limit),
+                    what => return Err(damaged(what)),
+                },
+            }
+        }
+    }
+
     fn reserve(&mut self, capacity: usize) {
         if self.buffer.len() < capacity + SLACK {
             // A fresh vector of zeros, since the allocator has zeroed pages at hand and nothing needs to be copied.
@@ -175,8 +219,18 @@ impl Inflater {
     }
 }
 
+/// What a compressed body says of its inflated length, in bytes: that of its only gzip member or its first zstd frame. It may lie.
+/// `None` where it says nothing, or what cannot be true.
+pub fn stated_len(encoding: Encoding, body: &[u8]) -> Option<usize> {
+    match encoding {
+        Encoding::Identity => Some(body.len()),
+        Encoding::Gzip => gzip_len(body),
+        Encoding::Zstd => usize::try_from(zstd_safe::get_frame_content_size(body).ok()??).ok(),
+    }
+}
+
 /// The inflated length that the trailer of a single member states. `None` when that cannot be true.
-fn stated_len(body: &[u8]) -> Option<usize> {
+fn gzip_len(body: &[u8]) -> Option<usize> {
     let stated = u32::from_le_bytes(*body.last_chunk()?) as usize;
     (stated <= body.len().saturating_mul(MAX_RATIO)).then_some(stated)
 }
@@ -186,7 +240,7 @@ fn stated_len(body: &[u8]) -> Option<usize> {
 /// A further member begins with the magic of RFC 1952, so a body without a second magic has none. A magic that is there
 /// by chance is no harm: such a body is read once more, by the streaming inflater, which knows for sure.
 fn is_one_member(body: &[u8], len: usize) -> bool {
-    stated_len(body) == Some(len) && memchr::memmem::find(&body[MIN_MEMBER..], &[0x1f, 0x8b, 0x08]).is_none()
+    gzip_len(body) == Some(len) && memchr::memmem::find(&body[MIN_MEMBER..], &[0x1f, 0x8b, 0x08]).is_none()
 }
 
 fn damaged(error: &io::Error, members: usize, offset: usize) -> InflateError {
@@ -197,12 +251,15 @@ fn damaged(error: &io::Error, members: usize, offset: usize) -> InflateError {
     if members > 0 {
         what.push_str(&format!(", behind {members} sound gzip members"));
     }
-    InflateError::Damaged { what, offset }
+    what.push_str(&format!(" (near byte {offset} of the compressed body)"));
+    InflateError::Damaged { encoding: Encoding::Gzip, what }
 }
 
 /// Compresses bodies that cannot go out as they came.
 pub struct Deflater {
     compressor: Compressor,
+    /// Made for the first zstd body.
+    zstd: Option<CCtx<'static>>,
     scratch: Vec<u8>,
 }
 
@@ -210,7 +267,7 @@ impl Default for Deflater {
     fn default() -> Deflater {
         // Level 0 stores; 1 is the fastest that compresses.
         let level = CompressionLvl::new(1).expect("1 is a level of libdeflate");
-        Deflater { compressor: Compressor::new(level), scratch: Vec::new() }
+        Deflater { compressor: Compressor::new(level), zstd: None, scratch: Vec::new() }
     }
 }
 
@@ -228,11 +285,27 @@ impl Deflater {
 
     /// Compresses `plain` to one gzip member.
     pub fn gzip(&mut self, plain: &[u8]) -> Vec<u8> {
-        let bound = self.compressor.gzip_compress_bound(plain.len());
+        self.compress(Encoding::Gzip, plain)
+    }
+
+    /// Puts `plain` into the form that `encoding` names: a copy, one gzip member, or one zstd frame.
+    pub fn compress(&mut self, encoding: Encoding, plain: &[u8]) -> Vec<u8> {
+        let bound = match encoding {
+            Encoding::Identity => return plain.to_vec(),
+            Encoding::Gzip => self.compressor.gzip_compress_bound(plain.len()),
+            Encoding::Zstd => zstd_safe::compress_bound(plain.len()),
+        };
         if self.scratch.len() < bound {
             self.scratch = vec![0; bound];
         }
-        let len = self.compressor.gzip_compress(plain, &mut self.scratch).expect("the bound is an upper bound");
+        let len = match encoding {
+            Encoding::Zstd => {
+                let zstd = self.zstd.get_or_insert_with(CCtx::create);
+                zstd.compress(self.scratch.as_mut_slice(), plain, ZSTD_LEVEL).ok()
+            }
+            Encoding::Gzip | Encoding::Identity => self.compressor.gzip_compress(plain, &mut self.scratch).ok(),
+        };
+        let len = len.expect("the bound is an upper bound");
         let compressed = self.scratch[..len].to_vec();
         if self.scratch.len() > KEPT {
             self.scratch = Vec::new();

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::refusal::Refusal;
 use crate::batch::{Encoding, Signal};
-use crate::otlp::inflate::{Deflater, Inflater};
+use crate::otlp::inflate::{Deflater, Inflater, stated_len};
 use crate::otlp::json;
 use crate::otlp::media::Media;
 use crate::otlp::skim::skim;
@@ -39,7 +39,7 @@ pub(super) struct Form {
 /// A body that is what it was said to be, as it goes into the queue.
 #[derive(Debug)]
 pub(super) struct Inspected {
-    /// Protobuf: the client's own bytes, but for JSON, gzip of several members, and resources that lack a tag.
+    /// Protobuf: the client's own bytes, but for JSON, gzip or zstd of several members, and resources that lack a tag.
     pub(super) body: Bytes,
     /// Items inside; may be 0.
     pub(super) items: u32,
@@ -75,7 +75,7 @@ impl Inspector {
         patience: Duration,
     ) -> Result<Inspected, Refusal> {
         let inline = limit.min(if form.media == Media::Json { INLINE_JSON } else { INLINE });
-        if stated_len(form.encoding, &body) <= inline {
+        if stated_len(form.encoding, &body).unwrap_or(0) <= inline {
             match TOOLS.with_borrow_mut(|tools| tools.inspect(form, &body, inline, &self.tags)) {
                 // Larger than its trailer says, or of several members.
                 Err(Refusal::TooLarge { .. }) if inline < limit => {}
@@ -91,14 +91,6 @@ impl Inspector {
             result
         });
         inspection.await.unwrap_or_else(|_| Err(Refusal::Bug))
-    }
-}
-
-/// What the sender says the inflated length is: that of the only member of a gzip body, modulo 2³² (RFC 1952).
-fn stated_len(encoding: Encoding, body: &[u8]) -> usize {
-    match encoding {
-        Encoding::Identity => body.len(),
-        Encoding::Gzip => body.last_chunk().map_or(0, |isize| u32::from_le_bytes(*isize) as usize),
     }
 }
 
@@ -130,9 +122,9 @@ impl Tools {
             // Compressed where the client thought that worth while, and only there.
             (Some(made), Encoding::Identity) => Bytes::from(made),
             // Many receivers read the first member only, so several are stored as one.
-            (made, _) => {
+            (made, encoding) => {
                 let protobuf = made.as_deref().unwrap_or(plain.bytes);
-                Bytes::from(self.deflater.get_or_insert_default().gzip(protobuf))
+                Bytes::from(self.deflater.get_or_insert_default().compress(encoding, protobuf))
             }
         };
         Ok(Inspected { body, items, inflated })

@@ -138,7 +138,7 @@ impl Refusal {
     }
 
     /// The encodings that are taken, as `grpc-accept-encoding` and `Accept-Encoding` list them.
-    pub(super) const ENCODINGS: &'static str = "identity,gzip";
+    pub(super) const ENCODINGS: &'static str = "identity,gzip,zstd";
 }
 
 impl From<AppendError> for Refusal {

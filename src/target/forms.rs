@@ -1,4 +1,4 @@
-//! The form in which a body goes out: as stored where the target takes that encoding, plain otherwise.
+//! The form in which a body goes out: as stored where the target takes that encoding, gzip where it takes only that, plain otherwise.
 //!
 //! Some targets refuse compressed bodies without saying so beforehand. An answer that may mean this is not believed before
 //! the same body was sent plain; what is learned holds for a day, since targets are upgraded.
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::batch::{Batch, Encoding, Signal};
 use crate::otlp::answer::Answer;
 use crate::otlp::class::{self, Class};
-use crate::otlp::inflate::Inflater;
+use crate::otlp::inflate::{Deflater, Inflater};
 use crate::otlp::status::code;
 
 /// How long a target's dislike of compressed bodies is remembered.
@@ -36,6 +36,9 @@ impl Forms {
             return (batch.encoding, batch.body.clone());
         }
         match plain(batch) {
+            Some(body) if self.takes(batch.signal, Encoding::Gzip) => {
+                (Encoding::Gzip, Deflater::new().gzip(&body).into())
+            }
             Some(body) => (Encoding::Identity, body),
             None => (batch.encoding, batch.body.clone()),
         }
@@ -106,6 +109,24 @@ mod tests {
         assert_eq!((encoding, &body[..]), (Encoding::Identity, &b"some telemetry"[..]));
         let plain = Batch { encoding: Encoding::Identity, ..batch };
         assert_eq!(Forms::new(&[Encoding::Gzip]).outgoing(&plain).0, Encoding::Identity);
+    }
+
+    /// Scenario: a zstd body, to targets that list zstd, gzip alone, and nothing.
+    /// Guarantee: it goes as stored, as gzip, and plain, and always holds the same.
+    #[test]
+    fn zstd_goes_as_gzip_to_those_who_take_only_that() {
+        let plain = b"some telemetry ".repeat(20);
+        let body = Deflater::new().compress(Encoding::Zstd, &plain).into();
+        let batch = Batch { encoding: Encoding::Zstd, inflated_len: plain.len() as u32, body, ..gzipped(b"") };
+        for (accepts, encoding) in [
+            (&[Encoding::Gzip, Encoding::Zstd][..], Encoding::Zstd),
+            (&[Encoding::Gzip], Encoding::Gzip),
+            (&[], Encoding::Identity),
+        ] {
+            let (as_what, body) = Forms::new(accepts).outgoing(&batch);
+            assert_eq!(as_what, encoding);
+            assert_eq!(Inflater::new().inflate(encoding, &body, plain.len()).unwrap().bytes, plain);
+        }
     }
 
     /// Scenario: a stored body is damaged and the target lists no encoding.

@@ -33,6 +33,10 @@ async fn json_is_stored_as_protobuf() {
             Encoding::Gzip => {
                 std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&batch.body[..]), &mut plain).unwrap();
             }
+            Encoding::Zstd => {
+                plain.reserve(1 << 20);
+                zstd_safe::decompress(&mut plain, &batch.body).unwrap();
+            }
         }
         assert_eq!(batch.inflated_len as usize, plain.len());
         let stored = ExportLogsServiceRequest::decode(&plain[..]).unwrap();

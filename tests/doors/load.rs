@@ -51,7 +51,7 @@ async fn the_books_hold_what_was_answered_ok() {
 /// The n-th request: its signal, its items, its encoding; every tenth is no request at all.
 fn nth(client: usize, n: usize) -> (Signal, u64, Encoding, Vec<u8>) {
     let (signal, items) = (Signal::ALL[(client + n) % 3], 1 + (n * 7 + client) % 50);
-    let encoding = Encoding::ALL[n % 2];
+    let encoding = Encoding::ALL[n % 3];
     let plain = if n % 10 == 9 { vec![0xff; 50] } else { request(signal, items, 300) };
     (signal, items as u64, encoding, encoded(encoding, &plain))
 }

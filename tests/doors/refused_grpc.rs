@@ -80,7 +80,7 @@ async fn what_is_not_known_is_unimplemented() {
         let answer =
             grpc.call(Signal::Traces.grpc_path(), &[("grpc-encoding", encoding)], &[&framed(1, b"x")]).await.unwrap();
         assert_eq!(answer.status(), code::UNIMPLEMENTED);
-        assert_eq!(answer.trailers["grpc-accept-encoding"], "identity,gzip");
+        assert_eq!(answer.trailers["grpc-accept-encoding"], "identity,gzip,zstd");
         assert!(answer.message().contains(encoding));
     }
     assert_eq!(gateway.count("grpc", Signal::Traces, "unsupported"), 4);

@@ -47,10 +47,7 @@ impl Client {
 
     /// Sends one request as it is.
     pub(crate) async fn send_body(&self, signal: Signal, encoding: Encoding, plain: &[u8]) -> Answer {
-        let body = match encoding {
-            Encoding::Identity => plain.to_vec(),
-            Encoding::Gzip => Deflater::new().gzip(plain),
-        };
+        let body = Deflater::new().compress(encoding, plain);
         self.send_encoded(signal, encoding, body, plain.len()).await
     }
 

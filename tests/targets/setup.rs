@@ -1,6 +1,5 @@
 //! Configurations and batches that the scenarios share.
 
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +30,7 @@ pub(crate) fn network(protocol: Protocol, url: &str) -> NetworkConfig {
     NetworkConfig {
         protocol,
         endpoints: Signal::ALL.map(endpoint),
-        accepts: vec![Encoding::Gzip],
+        accepts: vec![Encoding::Gzip, Encoding::Zstd],
         timeout: Duration::from_secs(60),
         headers: Vec::new(),
         auth: TargetAuth::default(),
@@ -102,14 +101,7 @@ pub(crate) fn request(signal: Signal, name: &str) -> Vec<u8> {
 pub(crate) fn shipment(signal: Signal, encoding: Encoding, name: &str) -> Shipment {
     let plain = request(signal, name);
     let inflated_len = u32::try_from(plain.len()).unwrap();
-    let body = match encoding {
-        Encoding::Identity => plain,
-        Encoding::Gzip => {
-            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            gzip.write_all(&plain).unwrap();
-            gzip.finish().unwrap()
-        }
-    };
+    let body = spillway::otlp::inflate::Deflater::new().compress(encoding, &plain);
     Shipment {
         batch: Batch {
             signal,

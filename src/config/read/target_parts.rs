@@ -49,13 +49,9 @@ pub(super) fn accepts(section: &mut Section<'_>) -> Vec<Encoding> {
     for (place, word) in words {
         match Encoding::from_wire(&word) {
             Some(encoding) if !word.is_empty() => accepts.push(encoding),
-            _ if word == "zstd" => {
-                let what = format!("`{}.accepts`: zstd is not built yet, and left out", section.path.real);
-                section.report.warning(Mistake::new(place, what));
-            }
             _ => {
                 let what = format!("`{}.accepts` names `{word}`", section.path.real);
-                section.report.mistake(Mistake::new(place, what).expected("gzip, or [] to send always plain"));
+                section.report.mistake(Mistake::new(place, what).expected("gzip, zstd, or [] to send always plain"));
             }
         }
     }

@@ -53,10 +53,7 @@ pub(super) fn request(signal: Signal, encoding: Encoding, first: u64, sizes: &[u
         inflated_len: plain.len() as u32,
         received_at_ms: 1,
         headers: [].into(),
-        body: match encoding {
-            Encoding::Identity => plain.into(),
-            Encoding::Gzip => Deflater::new().gzip(&plain).into(),
-        },
+        body: Deflater::new().compress(encoding, &plain).into(),
     }
 }
 

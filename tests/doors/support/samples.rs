@@ -53,5 +53,10 @@ pub(crate) fn encoded(encoding: Encoding, plain: &[u8]) -> Vec<u8> {
             gzip.write_all(plain).unwrap();
             gzip.finish().unwrap()
         }
+        Encoding::Zstd => {
+            let mut zstd = Vec::with_capacity(zstd_safe::compress_bound(plain.len()));
+            zstd_safe::compress(&mut zstd, plain, 3).unwrap();
+            zstd
+        }
     }
 }
