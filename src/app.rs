@@ -1,6 +1,7 @@
 //! The composition root: the only file that knows every part; start order and stop order.
 
 mod hot;
+mod own;
 mod reload;
 
 use std::io;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{info, warn};
 
 use self::reload::Told;
@@ -25,7 +26,7 @@ use crate::observe::{self, Admin, Facts, Observer, Registry, RegistryError, Serv
 use crate::otlp::tag::Tags;
 use crate::queue::{OpenError, Queue, QueueError};
 use crate::receive::{self, Doors, Rules};
-use crate::target;
+use crate::target::{self, Tracer};
 
 /// Of the time to stop, what is kept for closing the store.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -48,6 +49,10 @@ pub struct App {
     /// What is told of reloads, and the task that makes them.
     told: Arc<Told>,
     follower: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    /// Of exports, where `telemetry.traces` is set.
+    tracer: Option<Arc<Tracer>>,
+    /// What sends spans and heartbeats.
+    own: (watch::Sender<bool>, JoinSet<()>),
 }
 
 /// Where the gateway listens, with the ports that the system chose for port 0.
@@ -94,14 +99,22 @@ impl App {
     /// # Errors
     /// [`StartError`]; no target is contacted, so none can make the start fail or wait.
     pub async fn start(config: Config) -> Result<App, StartError> {
-        let Config { cluster, receivers, queue: queue_config, targets, chain, replay, admin, shutdown, telemetry: _ } =
+        let Config { cluster, receivers, queue: queue_config, targets, chain, replay, admin, shutdown, telemetry } =
             config;
+        let tags = Arc::new(tags(&cluster));
+        let (tracer, traces) = match telemetry.traces_target() {
+            None => (None, None),
+            Some(to) => {
+                let (tracer, spans) = Tracer::new(telemetry.traces_sample, &cluster.name);
+                (Some(tracer), Some((target::build(&to, &cluster.name)?, spans)))
+            }
+        };
         let mut built = Vec::with_capacity(targets.len());
         for target in targets {
-            let sender = target::build(&target, &cluster.name)?;
+            let sender = target::build_traced(&target, &cluster.name, tracer.as_ref())?;
             built.push((target, sender));
         }
-        let doors = Doors::bind(&receivers).await?.tagging(tags(&cluster));
+        let doors = Doors::bind(&receivers).await?.tagging(Tags::clone(&tags));
         let admin_port = Admin::bind(&admin).await?;
         let addresses =
             Addresses { grpc: doors.grpc_address(), http: doors.http_address(), admin: admin_port.address() };
@@ -131,6 +144,14 @@ impl App {
         let by_hand = ByHand::decode(kept.as_deref());
         let deliver = Arc::new(Deliver::start(Plan { chain, replay, orders, targets: built }, &queue, by_hand));
         observer.desk().deliver(Arc::clone(&deliver));
+        let (stop_own, own_stopped) = watch::channel(false);
+        let mut own = JoinSet::new();
+        if let Some((to, spans)) = traces {
+            own.spawn(own::traces::run(spans, to, Arc::clone(&tags), own_stopped.clone()));
+        }
+        if let Some(every) = telemetry.heartbeat {
+            own.spawn(own::heartbeat::run(every, Arc::clone(&deliver), tags, own_stopped));
+        }
         let stats = Arc::new(receive::Stats::new());
         let told = Arc::new(Told::default());
         observer.recovered(sources(&queue, &deliver, &stats, &told));
@@ -154,6 +175,8 @@ impl App {
             watching,
             told,
             follower: None,
+            tracer,
+            own: (stop_own, own),
         })
     }
 
@@ -195,6 +218,9 @@ impl App {
         let mut serving = self.doors;
         let doors = tokio::time::timeout(patience, &mut serving);
         let (_, doors) = tokio::join!(delivery, doors);
+        let (stop_own, own) = self.own;
+        stop_own.send_replace(true);
+        let _ = tokio::time::timeout(left(CLOSING.min(timeout / 2)), own.join_all()).await;
         if doors.is_err() {
             serving.abort();
             warn!("some clients were cut off in the middle of a request: they had no OK and will send again");

@@ -19,7 +19,7 @@ use crate::deliver::{Deliver, Plan};
 use crate::observe::{Reload, now_ms};
 use crate::queue::Queue;
 use crate::receive::Rules;
-use crate::target;
+use crate::target::{self, Tracer};
 
 /// Time between two looks. Two looks have to agree before anything is done, since a file may be found half written.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -62,6 +62,7 @@ pub(super) struct Follower {
     queue: Queue,
     deliver: Arc<Deliver>,
     told: Arc<Told>,
+    tracer: Option<Arc<Tracer>>,
     /// What the process was started with: some keys hold until it ends.
     started: Config,
     /// What was taken last.
@@ -127,7 +128,8 @@ impl Follower {
         for target in &config.targets {
             let sender = match self.deliver.in_use(target) {
                 Some(sender) => sender,
-                None => target::build(target, &self.started.cluster.name).map_err(|error| error.to_string())?,
+                None => target::build_traced(target, &self.started.cluster.name, self.tracer.as_ref())
+                    .map_err(|error| error.to_string())?,
             };
             targets.push((target.clone(), sender));
         }
@@ -186,6 +188,7 @@ impl App {
             queue: self.queue.clone(),
             deliver: Arc::clone(&self.deliver),
             told: Arc::clone(&self.told),
+            tracer: self.tracer.clone(),
             started: config.clone(),
             taken: config,
         };

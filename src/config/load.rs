@@ -7,11 +7,7 @@ use super::mistake::{Mistake, Mistakes, Place};
 use super::reader::Report;
 use super::substitute::{Env, substitute};
 use super::tree::Node;
-use super::{
-    AdminConfig, ClusterConfig, Config, FileConfig, NetworkConfig, QueueConfig, ReceiverConfig, ReplayConfig,
-    ShutdownConfig, TargetConfig, TargetKind, TelemetryConfig, environment, files, later, overrides, read, render,
-    rules, show, yaml,
-};
+use super::{Config, environment, files, overrides, read, render, rules, show, yaml};
 
 /// Larger files are no configuration.
 const MAX_FILE: u64 = 4 << 20;
@@ -135,30 +131,6 @@ impl Config {
     pub fn to_json(&self) -> serde_json::Value {
         render::json(&show::tree(self))
     }
-
-    /// This configuration with every key at its default but for names, kinds and endpoints of the targets, and the chain.
-    pub(super) fn with_defaults(&self) -> Config {
-        let bare = |target: &TargetConfig| {
-            let kind = match &target.kind {
-                TargetKind::Network(network) => {
-                    TargetKind::Network(NetworkConfig::new(network.protocol, network.endpoints.clone()))
-                }
-                TargetKind::File(file) => TargetKind::File(FileConfig::new(&file.path)),
-            };
-            TargetConfig::new(&target.name, kind)
-        };
-        Config {
-            cluster: ClusterConfig::default(),
-            receivers: ReceiverConfig::default(),
-            queue: QueueConfig::default(),
-            targets: self.targets.iter().map(bare).collect(),
-            chain: self.chain.clone(),
-            replay: ReplayConfig::default(),
-            admin: AdminConfig::default(),
-            shutdown: ShutdownConfig::default(),
-            telemetry: TelemetryConfig::default(),
-        }
-    }
 }
 
 /// The straight line: text → tree → overrides → substitution → environment → sections → rules. An `Err` is a mistake after which
@@ -191,6 +163,5 @@ fn from_text(
     let config = read::config(&tree, report);
     rules::check(&config, &tree, report);
     files::check(&config, &tree, report);
-    later::check(&show::tree(&config), &show::tree(&config.with_defaults()), &tree, report);
     Ok(config)
 }

@@ -53,7 +53,17 @@ fn the_reference_holds_the_defaults() {
                    disk: {protocol: file, path: /var/backup/spillway/telemetry.jsonl}}\nchain: {primary: hub}\n";
     assert_eq!(load(REFERENCE), load(minimal));
     let config = load(REFERENCE);
-    let defaults = Config { targets: config.targets.clone(), chain: config.chain.clone(), ..config.with_defaults() };
+    let defaults = Config {
+        cluster: ClusterConfig::default(),
+        receivers: ReceiverConfig::default(),
+        queue: QueueConfig::default(),
+        targets: config.targets.clone(),
+        chain: config.chain.clone(),
+        replay: ReplayConfig::default(),
+        admin: AdminConfig::default(),
+        shutdown: ShutdownConfig::default(),
+        telemetry: TelemetryConfig::default(),
+    };
     assert_eq!(config, defaults);
 }
 
@@ -151,6 +161,7 @@ fn wrong_values_are_told_with_what_was_expected() {
         ("admin: {endpoint: 127.0.0.1:4317}", "has port 4317, which `receivers.otlp.protocols.grpc.endpoint` has too"),
         ("shutdown: {linger: 30s}", "`shutdown.linger` is not shorter than `shutdown.timeout`"),
         ("replay: {fresh_share: 100%}", "below 100%"),
+        ("telemetry: {traces: {endpoint: \"ftp://a\"}}", "expected https://host:port"),
         ("telemetry: {log: loud}", "expected a level (off, error"),
         ("chain: {fallback: hub}", "`chain.fallback` is hub; expected a list"),
         ("chain: {fallback: [hub]}", "`chain.fallback` names `hub`, which is the primary"),
@@ -383,16 +394,25 @@ fn secrets_are_shown_by_nobody() {
 }
 
 #[test]
-fn keys_whose_feature_comes_later_warn_when_they_are_set() {
-    let warnings = |yaml: &str| Config::load(&text(&with_hub(yaml)), &[], &none).unwrap().warnings;
-    let plain = warnings("");
-    assert!(plain.len() == 1 && plain[0].contains("`cluster.name` is empty"), "{plain:?}");
-    let set =
-        warnings("cluster: {name: aws-eu-west-1-prod-01}\ntelemetry:\n  heartbeat: 30s\n  traces: {sample: 2%}\n");
-    assert_eq!(set.len(), 2, "{set:#?}");
-    assert!(set[0].starts_with("f.yaml:4:14: `telemetry.heartbeat` is not built yet"), "{set:#?}");
-    assert!(set[1].contains("`telemetry.traces` is not built yet"), "{set:#?}");
-    assert_eq!(warnings("cluster: {name: \"\"}\nqueue: {max_age: 0, when_full: backpressure}\n").len(), 1);
+fn telemetry_of_our_own_goes_to_an_endpoint() {
+    let to = |yaml: &str| {
+        let config = Config::load(&text(&with_hub(yaml)), &[], &none).unwrap().config;
+        config.telemetry.traces_target().map(|target| match target.kind {
+            TargetKind::Network(network) => (network.protocol, network.endpoint(Signal::Traces).to_owned()),
+            TargetKind::File(_) => panic!("a network target"),
+        })
+    };
+    let traces = |endpoint: &str| format!("telemetry: {{traces: {{endpoint: \"{endpoint}\"}}}}");
+    for (endpoint, protocol, url) in [
+        ("http://a:4317", Protocol::OtlpGrpc, "http://a:4317"),
+        ("http://a:4318", Protocol::OtlpHttp, "http://a:4318/v1/traces"),
+        ("https://a/otlp", Protocol::OtlpHttp, "https://a/otlp/v1/traces"),
+        ("a:5000", Protocol::OtlpGrpc, "https://a:5000"),
+    ] {
+        assert_eq!(to(&traces(endpoint)), Some((protocol, url.to_owned())));
+    }
+    assert_eq!(to(""), None);
+    assert_eq!(to("telemetry: {traces: {endpoint: \"a:4317\", sample: 0%}}"), None);
 }
 
 #[test]

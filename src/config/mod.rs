@@ -6,7 +6,6 @@ pub mod chain;
 mod collector;
 mod environment;
 mod files;
-mod later;
 pub mod load;
 pub mod logfilter;
 pub mod mistake;

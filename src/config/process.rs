@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::read;
+use super::targets::{TargetConfig, TargetKind};
+
 /// Who this cluster is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClusterConfig {
@@ -73,6 +76,17 @@ pub struct TelemetryConfig {
     pub traces_endpoint: String,
     /// Share of requests that are traced, in [0, 1].
     pub traces_sample: f64,
+}
+
+impl TelemetryConfig {
+    /// The target of the gateway's own spans; `None` where nothing is traced.
+    pub fn traces_target(&self) -> Option<TargetConfig> {
+        if self.traces_endpoint.is_empty() || self.traces_sample <= 0.0 {
+            return None;
+        }
+        let network = read::traces_target(&self.traces_endpoint)?;
+        Some(TargetConfig::new("telemetry.traces", TargetKind::Network(network)))
+    }
 }
 
 impl Default for TelemetryConfig {

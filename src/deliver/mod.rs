@@ -160,6 +160,11 @@ impl Deliver {
         }
     }
 
+    /// The first target of a signal's chain, whatever carries its traffic.
+    pub fn primary(&self, signal: Signal) -> Option<Arc<dyn Target>> {
+        self.cast().lines[signal.index()].gates.first().map(|gate| gate.target.clone())
+    }
+
     /// Ends delivery: no new leases; what is in flight may end within `patience`, the rest is returned to the queue.
     pub async fn stop(&self, patience: Duration) {
         let deadline = Instant::now() + patience;

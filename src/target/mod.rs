@@ -18,6 +18,7 @@ mod pool;
 mod probe;
 mod route;
 mod tls;
+mod trace;
 mod untouched;
 mod words;
 
@@ -29,6 +30,7 @@ use std::time::Duration;
 pub use self::error::BuildError;
 use self::file::FileTarget;
 use self::network::Network;
+pub use self::trace::Tracer;
 use crate::batch::{Batch, BatchId, Signal};
 use crate::config::{Protocol, TargetConfig, TargetKind};
 use crate::otlp::answer::Answer;
@@ -93,15 +95,27 @@ pub trait Target: Send + Sync + 'static {
 /// # Errors
 /// A [`BuildError`] that names the key, the file where one is meant, and the reason.
 pub fn build(config: &TargetConfig, source_cluster: &str) -> Result<Arc<dyn Target>, BuildError> {
+    build_traced(config, source_cluster, None)
+}
+
+/// As [`build`], with spans of its requests, where there is a tracer.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_traced(
+    config: &TargetConfig,
+    source_cluster: &str,
+    tracer: Option<&Arc<Tracer>>,
+) -> Result<Arc<dyn Target>, BuildError> {
     match &config.kind {
         TargetKind::Network(network) => match network.protocol {
             Protocol::OtlpGrpc => {
                 let wire = grpc::Grpc::new(config, network)?;
-                Ok(Arc::new(Network::new(config, network, source_cluster, wire)?))
+                Ok(Arc::new(Network::new(config, network, source_cluster, wire)?.traced(config, network, tracer)?))
             }
             Protocol::OtlpHttp => {
                 let wire = http::Http::new(config, network)?;
-                Ok(Arc::new(Network::new(config, network, source_cluster, wire)?))
+                Ok(Arc::new(Network::new(config, network, source_cluster, wire)?.traced(config, network, tracer)?))
             }
         },
         TargetKind::File(file) => Ok(Arc::new(FileTarget::new(config, file)?)),

@@ -1,6 +1,7 @@
 //! What both network protocols have in common: form of the body, headers, timeout, the second try with a plain body,
 //! probes. What differs is a [`Wire`].
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use super::dial::DialError;
 use super::error::BuildError;
 use super::forms::{self, Forms};
 use super::headers::Headers;
+use super::route::Endpoint;
+use super::trace::{Traced, Tracer};
 use super::{Health, Sending, Shipment, Target, probe};
 use crate::batch::{Encoding, Signal};
 use crate::config::{HealthConfig, NetworkConfig, TargetConfig};
@@ -55,6 +58,8 @@ pub(super) struct Network<W> {
     headers: Headers,
     timeout: Duration,
     health: HealthConfig,
+    /// `None` where nothing is traced.
+    traced: Option<Traced>,
     /// Round trip of the last exchange in microseconds; 0 before the first.
     round_trip: AtomicU64,
     /// Signal whose empty export is tried first by probes, by index: one that was accepted.
@@ -80,9 +85,25 @@ impl<W: Wire> Network<W> {
             headers: Headers::new(config, network, source_cluster)?,
             timeout: network.timeout,
             health: config.health.clone(),
+            traced: None,
             round_trip: AtomicU64::new(0),
             probed: AtomicUsize::new(0),
         })
+    }
+
+    /// The same with spans of its requests, where there is a tracer.
+    pub(super) fn traced(
+        self,
+        config: &TargetConfig,
+        network: &NetworkConfig,
+        tracer: Option<&Arc<Tracer>>,
+    ) -> Result<Network<W>, BuildError> {
+        let Some(tracer) = tracer else { return Ok(self) };
+        let mut hosts = [const { String::new() }; 3];
+        for signal in Signal::ALL {
+            hosts[signal.index()] = Endpoint::parse(&config.name, "endpoint", network.endpoint(signal))?.host;
+        }
+        Ok(Network { traced: Some(Traced::new(Arc::clone(tracer), config, network, hosts)), ..self })
     }
 
     pub(super) const fn wire(&self) -> &W {
@@ -128,8 +149,16 @@ impl<W: Wire> Network<W> {
 
     async fn export(&self, shipment: &Shipment, encoding: Encoding, body: Bytes) -> Answer {
         let timeout = self.timeout + time_for(body.len());
-        let headers = self.headers.of(shipment);
-        self.timed(Call { signal: shipment.batch.signal, encoding, body, headers, timeout }).await
+        let mut headers = self.headers.of(shipment);
+        let span = self.traced.as_ref().and_then(|traced| traced.begin(shipment));
+        if let Some(span) = &span {
+            span.mark(&mut headers);
+        }
+        let answer = self.timed(Call { signal: shipment.batch.signal, encoding, body, headers, timeout }).await;
+        if let Some(span) = span {
+            span.end(&answer);
+        }
+        answer
     }
 
     /// An empty export request, which every OTLP server has to take (OTLP specification, "Full Success").

@@ -21,6 +21,9 @@ mod owed_kept;
 mod refuses_to_start;
 mod reload;
 mod rotation;
+mod self_told;
+#[path = "../support/sink.rs"]
+mod sink;
 #[path = "../support/skip.rs"]
 mod skip;
 mod starts_alone;

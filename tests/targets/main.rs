@@ -20,4 +20,5 @@ mod proxies;
 mod setup;
 #[path = "../support/sink.rs"]
 mod sink;
+mod traced;
 mod untouched;

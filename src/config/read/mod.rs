@@ -17,6 +17,7 @@ use super::reader::{KeyPath, Report};
 use super::tree::Node;
 
 pub(super) use endpoint::{ParsedEndpoint, parse_bind};
+pub(super) use process::traces_target;
 
 /// Reads the whole. What is wrong is in the report afterwards, and has its default in the result.
 pub(super) fn config(tree: &Node, report: &Report) -> Config {

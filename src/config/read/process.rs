@@ -1,10 +1,13 @@
 //! `cluster`, `admin`, `shutdown`, `telemetry`
 
+use super::endpoint::ParsedEndpoint;
 use super::shape::bind;
+use crate::batch::Signal;
 use crate::config::logfilter;
 use crate::config::mistake::Mistake;
 use crate::config::process::{AdminConfig, ClusterConfig, LogFormat, ShutdownConfig, TagAction, TelemetryConfig};
 use crate::config::reader::{Section, Share, describe};
+use crate::config::targets::{NetworkConfig, Protocol};
 use crate::config::tree::Value;
 use crate::units::parse_duration;
 
@@ -63,7 +66,12 @@ pub(super) fn shutdown(section: &mut Section<'_>) -> ShutdownConfig {
 pub(super) fn telemetry(section: &mut Section<'_>) -> TelemetryConfig {
     let default = TelemetryConfig::default();
     let (traces_endpoint, traces_sample) = section.section("traces", |section| {
-        (section.text("endpoint", ""), section.share("sample", default.traces_sample, Share::Any))
+        let endpoint =
+            section.scalar("endpoint", String::new(), "https://host:port, http://host:port or host:port", |scalar| {
+                let sound = scalar.text.is_empty() || traces_target(&scalar.text).is_some();
+                sound.then(|| scalar.text.clone())
+            });
+        (endpoint, section.share("sample", default.traces_sample, Share::Any))
     });
     TelemetryConfig {
         log: section.scalar("log", default.log, logfilter::EXPECTED, |scalar| {
@@ -83,4 +91,17 @@ pub(super) fn telemetry(section: &mut Section<'_>) -> TelemetryConfig {
         traces_endpoint,
         traces_sample,
     }
+}
+
+/// Where the gateway's own spans go: OTLP/HTTP at port 4318 or below a path, else OTLP/gRPC. `None` for a text that is no endpoint.
+pub(in crate::config) fn traces_target(endpoint: &str) -> Option<NetworkConfig> {
+    let endpoint = ParsedEndpoint::parse(endpoint, false).ok()?;
+    let by_path = if endpoint.has_path() { Protocol::OtlpHttp } else { Protocol::OtlpGrpc };
+    let protocol = endpoint.protocol().unwrap_or(by_path);
+    let urls = match protocol {
+        Protocol::OtlpGrpc if endpoint.has_path() => return None,
+        Protocol::OtlpGrpc => [(); 3].map(|()| endpoint.base()),
+        Protocol::OtlpHttp => Signal::ALL.map(|signal| endpoint.below(signal)),
+    };
+    Some(NetworkConfig::new(protocol, urls))
 }
