@@ -32,6 +32,8 @@ pub mod cli;
 pub mod config;
 pub mod deliver;
 pub mod files;
+#[cfg(test)]
+mod fuzzed;
 pub mod observe;
 pub mod otlp;
 pub mod queue;

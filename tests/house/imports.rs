@@ -4,14 +4,15 @@
 use crate::sources;
 
 /// Part → the parts it may name. `config` means its sections: the whole `Config` is for app and cli alone.
-const MAY_NAME: [(&str, &[&str]); 15] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("batch", &[]),
     ("units", &[]),
     ("tally", &[]),
     ("lib", &[]),
     ("files", &[]),
-    ("otlp", &["batch"]),
-    ("config", &["otlp", "batch", "files", "units"]),
+    ("fuzzed", &[]),
+    ("otlp", &["batch", "fuzzed"]),
+    ("config", &["otlp", "batch", "files", "fuzzed", "units"]),
     ("queue", &["batch", "config", "tally", "units"]),
     ("target", &["otlp", "batch", "config", "files", "tally", "units"]),
     ("receive", &["otlp", "queue", "batch", "config", "files", "tally", "units"]),

@@ -84,6 +84,30 @@ proptest! {
     }
 }
 
+/// A hundred thousand texts that were changed at random.
+/// Guarantees that what is read is a request, with as many items as the generated types find in it, and that nothing panics.
+#[test]
+fn fuzz_json() {
+    let text = |n: usize| {
+        let (signal, mut line) = (Signal::ALL[n % 3], Vec::new());
+        write_json_line(signal, &Request::random(signal, n as u64).encode(), &mut line).unwrap();
+        line
+    };
+    let sound: Vec<_> = (0..60).map(text).collect();
+    let (mut n, mut read) = (0, 0);
+    crate::fuzzed::fuzz(&sound, |bytes| {
+        n += 1;
+        let signal = Signal::ALL[n % 3];
+        if let Ok(protobuf) = from_json(signal, bytes) {
+            let request = Request::decode(signal, &protobuf).expect("what was read is a request");
+            let found = crate::otlp::skim::skim(signal, &protobuf).expect("what was read is a request");
+            assert_eq!(found.items as usize, request.items());
+            read += 1;
+        }
+    });
+    assert!(read > 1000 && n - read > 1000, "{read} of {n} were requests: neither verdict is tested");
+}
+
 /// Trace and span ids in lower, upper and mixed case, empty, and null.
 /// Guarantees that they are read as hexadecimal, not as base64.
 #[test]

@@ -44,6 +44,19 @@ proptest! {
     }
 }
 
+/// A hundred thousand requests that were changed at random.
+/// Guarantees the verdict and the count of the generated decoder.
+#[test]
+fn fuzz_the_walk() {
+    let sound: Vec<_> = (0..60).map(|n| Request::random(Signal::ALL[n % 3], n as u64).encode()).collect();
+    let (mut n, mut read) = (0, 0);
+    crate::fuzzed::fuzz(&sound, |bytes| {
+        n += 1;
+        read += u32::from(agrees(Signal::ALL[n % 3], bytes).unwrap());
+    });
+    assert!(read > 1000 && n - read as usize > 1000, "{read} of {n} were requests: neither verdict is tested");
+}
+
 /// A length-delimited field.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![number << 3 | 2];

@@ -168,6 +168,24 @@ mod tests {
         }
     }
 
+    /// A hundred thousand streams that were changed at random, in frames of several sizes.
+    /// Guarantees that what is read is what its prefix says, whatever the frames, and that nothing panics.
+    #[test]
+    fn fuzz_frames() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let sound = [framed(0, b""), framed(0, &[7; 300]), framed(1, b"packed"), framed(0, &[9; 999])];
+        let (mut n, mut whole) = (0, 0);
+        crate::fuzzed::fuzz(&sound, |bytes| {
+            n += 1;
+            let size = [1, 4, 5, 64, 2000][n % 5];
+            if let Ok((message, encoding)) = runtime.block_on(read(bytes, size, Encoding::Gzip)) {
+                assert_eq!(bytes, framed(u8::from(encoding == Encoding::Gzip), &message));
+                whole += 1;
+            }
+        });
+        assert!(whole > 1000 && n - whole > 1000, "{whole} of {n} were whole: neither verdict is tested");
+    }
+
     /// A prefix that announces more than the limit.
     /// Guarantees that it is refused for its size before the message is read.
     #[tokio::test]
