@@ -31,6 +31,9 @@ use crate::target::{self, Tracer};
 /// Of the time to stop, what is kept for closing the store.
 const CLOSING: Duration = Duration::from_secs(5);
 
+/// What the last spans of our own may take of it.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
 /// A running gateway. It runs until [`App::stop`].
 pub struct App {
     addresses: Addresses,
@@ -220,7 +223,7 @@ impl App {
         let (_, doors) = tokio::join!(delivery, doors);
         let (stop_own, own) = self.own;
         stop_own.send_replace(true);
-        let _ = tokio::time::timeout(left(CLOSING.min(timeout / 2)), own.join_all()).await;
+        let _ = tokio::time::timeout(left(CLOSING).min(LAST_SPANS), own.join_all()).await;
         if doors.is_err() {
             serving.abort();
             warn!("some clients were cut off in the middle of a request: they had no OK and will send again");
