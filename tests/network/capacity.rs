@@ -15,7 +15,6 @@ use crate::load::{Load, Work};
 use crate::oracle;
 use crate::proxy::Fault;
 use crate::rig::{Over, Plan};
-use crate::skip;
 use crate::support::wait::seconds;
 
 /// What the hub takes at first, in bytes a second, and what it saves up, in seconds' worth.
@@ -67,10 +66,6 @@ async fn a_hub_that_only_says_no_is_not_overrun() {
 }
 
 async fn replay(refusal: Refusal, over: Over) {
-    if !release() {
-        // What it finds is open: metrics may get nothing through for longer than `throttle_patience`, and leave the hub.
-        return skip::aloud("a hub of fixed capacity: played with SPILLWAY_TEST_COUNTS=release only");
-    }
     let plan = Plan { per_request: ITEMS, knobs: KNOBS, chain: "", ..Plan::new(over) };
     let live = plan.launch("memory_limit: 64MiB").await;
     live.primary.proxy.set(Fault::Refused);

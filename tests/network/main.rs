@@ -19,8 +19,6 @@ mod proxy_itself;
 mod rig;
 mod scenario;
 mod sick;
-#[path = "../support/skip.rs"]
-mod skip;
 #[path = "../support/mod.rs"]
 mod support;
 mod takeover;
