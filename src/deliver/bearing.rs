@@ -183,10 +183,10 @@ impl Bearing {
         }
     }
 
-    /// The target said "too much", once for all that was under way in that moment, and is left alone for that long. Whether backlog may
-    /// have been too much for it.
+    /// The target said "too much", once for all that was under way in that moment, and is left alone for that long. Whether it was the
+    /// backlog that was too much for it, and fresh data may go on.
     ///
-    /// One that takes nothing at all says nothing about rates.
+    /// One that takes nothing at all says nothing about rates, and has enough of everything.
     pub fn complained(&mut self, now: Instant, pause: Duration) -> bool {
         let share = match &self.catch_up {
             Some(CatchUp { share, .. }) if self.taken.anything => Share { now: share.now * CUT, too_much: share.now },
@@ -195,14 +195,15 @@ impl Bearing {
         };
         // Nothing is saved up in the pause.
         self.catch_up = Some(CatchUp { bucket: Bucket::new(now + pause), share, grown_at: now + pause });
-        if std::mem::take(&mut self.taken.anything) {
+        let took = std::mem::take(&mut self.taken.anything);
+        if took {
             if let Some(had) = self.limit.or_else(|| self.taken.rate(now)) {
                 (self.too_much, self.limit) = (had, Some((had * CUT).max(LEAST)));
             }
             (self.cut_at, self.held_back) = (now, false);
             self.taken = Taken::default();
         }
-        self.backlog_sent_at.is_some_and(|at| now < at + LATELY)
+        took && self.backlog_sent_at.is_some_and(|at| now < at + LATELY)
     }
 
     /// Forgets what was learned: the target was away, and may have come back as another.
@@ -336,7 +337,7 @@ mod tests {
             now
         };
         let at = send(&mut bearing, Lane::Backlog);
-        assert!(bearing.complained(at, Duration::ZERO), "backlog went");
+        assert!(!bearing.complained(at, Duration::ZERO), "nothing was taken");
         assert_eq!(bearing.limit(), None);
         let at = send(&mut bearing, Lane::Fresh) + 2 * LATELY;
         bearing.taken(at, Lane::Fresh, BATCH);
@@ -346,9 +347,9 @@ mod tests {
         for _ in 0..30 {
             let at = send(&mut bearing, Lane::Backlog);
             bearing.taken(at, Lane::Backlog, BATCH);
-            bearing.complained(at, Duration::ZERO);
+            assert!(bearing.complained(at, Duration::ZERO), "backlog went");
             let limit = bearing.limit().expect("learned");
-            bearing.complained(at, Duration::ZERO);
+            assert!(!bearing.complained(at, Duration::ZERO), "nothing was taken in between");
             assert_eq!(bearing.limit(), Some(limit), "nothing was taken in between");
             assert!(limit < before || limit == LEAST);
             before = limit;

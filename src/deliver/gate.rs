@@ -123,7 +123,7 @@ impl Gate {
 
     /// Bytes a second at which backlog may go at the moment.
     pub fn backlog_rate(&self) -> f64 {
-        self.lock().state.backlog_rate()
+        self.lock().state.backlog_rate(Instant::now())
     }
 
     /// So many bytes came in at the doors.

@@ -48,9 +48,9 @@ impl Pace {
         Pace { rate, intake, replay: Bucket::new(now), bearing: Bearing::new(now), asked_at: now }
     }
 
-    /// Bytes of backlog a second at the moment, the ramp apart.
-    pub fn rate(&self) -> f64 {
-        let configured = self.configured();
+    /// Bytes of backlog a second at the moment, of which the ramp allows `share`, in (0, 1].
+    pub fn rate(&self, share: f64) -> f64 {
+        let configured = self.configured() * share;
         self.bearing.limit().map_or(configured, |limit| limit.min(configured))
     }
 
@@ -146,17 +146,17 @@ mod tests {
     fn auto_follows_the_intake_of_an_hour() {
         let start = Instant::now();
         let mut pace = Pace::new(ReplayRate::Auto, start);
-        assert_eq!(pace.rate(), AUTO_FLOOR);
+        assert_eq!(pace.rate(1.0), AUTO_FLOOR);
         let mut now = start;
         for _ in 0..600 {
             now += SECOND;
             pace.took_in(now, 50_000_000);
         }
         assert_eq!(pace.ready(now, Signal::Logs, Some(1.0)), Ok(()));
-        assert!((pace.rate() - 100_000_000.0).abs() < 1_000_000.0, "{}", pace.rate());
+        assert!((pace.rate(1.0) - 100_000_000.0).abs() < 1_000_000.0, "{}", pace.rate(1.0));
         now += Duration::from_secs(4000);
         pace.took_in(now, 0);
         assert_eq!(pace.ready(now, Signal::Logs, Some(1.0)), Ok(()));
-        assert_eq!(pace.rate(), AUTO_FLOOR);
+        assert_eq!(pace.rate(1.0), AUTO_FLOOR);
     }
 }

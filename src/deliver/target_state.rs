@@ -321,8 +321,8 @@ impl TargetState {
     }
 
     /// Bytes a second at which backlog may go at the moment.
-    pub fn backlog_rate(&self) -> f64 {
-        self.pace.rate()
+    pub fn backlog_rate(&self, now: Instant) -> f64 {
+        self.pace.rate(self.breaker.share(now))
     }
 
     /// So many bytes came in at the doors since the last call.

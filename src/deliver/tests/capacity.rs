@@ -19,7 +19,7 @@ const CAPACITY: usize = 400_000;
 /// What is queued when it returns, in bytes: half of that is taken before its capacity halves.
 const BACKLOG: usize = CAPACITY * 20;
 
-/// Takes so many bytes a second, with some seconds' worth saved up; a request larger than that never.
+/// Takes so many bytes a second, with some seconds' worth saved up. A request larger than that needs it all, and the hub is in debt then.
 struct Hub {
     capacity: AtomicUsize,
     burst: f64,
@@ -35,7 +35,7 @@ impl Hub {
         let (now, capacity) = (Instant::now(), self.capacity.load(SeqCst) as f64);
         let filled = room.1 + capacity * (now - room.0).as_secs_f64();
         *room = (now, filled.min(capacity * self.burst));
-        if room.1 < bytes {
+        if room.1 < bytes.min(capacity * self.burst) {
             return Reply::Say(Answer::Http { status: 429, message: "over capacity".to_owned(), delay: self.delay });
         }
         room.1 -= bytes;
@@ -72,19 +72,23 @@ struct Draw {
     on_disk: bool,
     /// Whether small requests are merged.
     merges: bool,
+    /// How long it is away after all of that came in.
+    away: Duration,
 }
 
 impl Draw {
     fn new(seed: u64, delays: bool) -> Draw {
         let mut rng = SmallRng::seed_from_u64(seed);
+        let burst = rng.random_range(0.1..1.0);
         Draw {
-            burst: rng.random_range(0.1..1.0),
-            latency: Duration::from_millis(rng.random_range(1..60)),
+            burst,
+            latency: Duration::from_millis(rng.random_range(0..60)),
             delay: delays.then(|| Duration::from_millis(rng.random_range(200..4000))),
             fresh: rng.random_range(1000..4000),
-            backlog: rng.random_range(2000..15_000),
+            backlog: rng.random_range(2000..(CAPACITY as f64 / 6.0 * burst) as usize),
             on_disk: rng.random(),
             merges: rng.random(),
+            away: Duration::from_millis(rng.random_range(4000..20_000)),
         }
     }
 }
@@ -185,7 +189,7 @@ async fn outage(draw: &Draw) -> Stage {
             stage.append_sized(signal, 1, draw.backlog).await;
         }
     }
-    stage.pass(20 * SECOND).await;
+    stage.pass(draw.away).await;
     stage
 }
 
