@@ -29,12 +29,12 @@ use crate::units::format_duration;
 /// A lane whose lease came up empty although it had said otherwise is left alone for so long: a disagreement must not spin.
 const DRY_FOR: Duration = Duration::from_millis(20);
 
-/// How long what came in counts as fresh while its target is away: as long as fresh data may take to be delivered beside a backlog. After
-/// an outage memory is full of what came in during it; sent as fresh it would keep new data waiting, and go out at no pace.
-const FRESH_FOR: Duration = Duration::from_secs(2);
+/// A target that was away for longer finds nothing fresh but what comes in from then on. After an outage memory is full of what came in
+/// during it; sent as fresh it would keep new data waiting, and go out at no pace.
+const AWAY: Duration = Duration::from_secs(2);
 
-/// The same while its target is there and asks for a pause now and then: as backlog it would wait behind all of that.
-const FRESH_FOR_AT_MOST: Duration = Duration::from_secs(10);
+/// How long what came in counts as fresh while its target asks for a pause now and then: as backlog it would wait behind all of that.
+const FRESH_FOR: Duration = Duration::from_secs(10);
 
 /// A parked batch whose try is due while its target is not well waits so long before the next look.
 const ASKED_EVERY: Duration = Duration::from_secs(5);
@@ -190,7 +190,9 @@ impl Line {
         let mut waiting = Waiting { until: state.check_at, data: false };
         state.asking.fill(false);
         let away = state.paused || self.gates[state.chain.active()].is_away(now, self.signal);
-        if let Some(before) = now.checked_sub(if away { FRESH_FOR } else { FRESH_FOR_AT_MOST }) {
+        let since = if away { state.away_since.get_or_insert(now) } else { &state.away_since.take().unwrap_or(now) };
+        let was_away = now.saturating_duration_since(*since) > AWAY;
+        if let Some(before) = if was_away { Some(now) } else { now.checked_sub(FRESH_FOR) } {
             self.queue.age(self.signal, before);
         }
         let open = if state.paused { 0 } else { state.chain.active() + 1 };

@@ -129,7 +129,7 @@ fn signals_take_turns() {
 
 /// Throttles: of fresh data without and with a delay, then of a batch of the backlog.
 /// Guarantees that nothing goes before the delay (`hint-respected`), that the backlog is paused first and for longer, and that fresh
-/// data waits only for what fresh data met.
+/// data waits only for what fresh data met, or where nothing is taken any more.
 #[test]
 fn throttles_slow_down_the_backlog_first() {
     let (mut state, mut now) = state();
@@ -150,6 +150,8 @@ fn throttles_slow_down_the_backlog_first() {
     now += 7 * SECOND;
     assert_eq!(state.admit(now, backlog).err(), Some(Wait::Pace(now + 500 * MILLI)));
     now += SECOND;
+    let slot = state.admit(now, ask(Signal::Logs)).expect("its pause is over");
+    state.report(now, &slot, report(Effect::Success));
     let mut slot = state.admit(now, backlog).expect("its pause is over");
     state.choose(&mut slot, Lane::Backlog);
     state.sends(now, &mut slot, 1000);
@@ -157,6 +159,11 @@ fn throttles_slow_down_the_backlog_first() {
     assert!(matches!(state.admit(now, backlog).err(), Some(Wait::Pace(at)) if at > now));
     let slot = state.admit(now, ask(Signal::Logs)).expect("it was the backlog that met it");
     assert!(slot.fresh && !slot.backlog);
+    state.report(now, &slot, report(Effect::Throttle));
+    assert!(
+        matches!(state.admit(now, ask(Signal::Logs)).err(), Some(Wait::Until(at)) if at > now),
+        "nothing was taken since"
+    );
 }
 
 /// Backlog that never ends, at different limits and in a ramp, and fresh data that comes now and then.
