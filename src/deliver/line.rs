@@ -29,12 +29,12 @@ use crate::units::format_duration;
 /// A lane whose lease came up empty although it had said otherwise is left alone for so long: a disagreement must not spin.
 const DRY_FOR: Duration = Duration::from_millis(20);
 
-/// A target that was away for longer finds nothing fresh but what comes in from then on. After an outage memory is full of what came in
-/// during it; sent as fresh it would keep new data waiting, and go out at no pace.
-const AWAY: Duration = Duration::from_secs(2);
-
-/// How long what came in counts as fresh while its target asks for a pause now and then: as backlog it would wait behind all of that.
+/// How long what came in counts as fresh: as backlog, what gathers while a target asks for a pause would wait behind all of that.
 const FRESH_FOR: Duration = Duration::from_secs(10);
+
+/// The same of what came in while its target was away. After an outage memory is full of that; sent as fresh it would keep new data
+/// waiting, and go out at no pace.
+const FRESH_FOR_WHILE_AWAY: Duration = Duration::from_secs(2);
 
 /// A parked batch whose try is due while its target is not well waits so long before the next look.
 const ASKED_EVERY: Duration = Duration::from_secs(5);
@@ -189,12 +189,7 @@ impl Line {
         let state = &mut *state;
         let mut waiting = Waiting { until: state.check_at, data: false };
         state.asking.fill(false);
-        let away = state.paused || self.gates[state.chain.active()].is_away(now, self.signal);
-        let since = if away { state.away_since.get_or_insert(now) } else { &state.away_since.take().unwrap_or(now) };
-        let was_away = now.saturating_duration_since(*since) > AWAY;
-        if let Some(before) = if was_away { Some(now) } else { now.checked_sub(FRESH_FOR) } {
-            self.queue.age(self.signal, before);
-        }
+        self.age(state, now);
         let open = if state.paused { 0 } else { state.chain.active() + 1 };
         if !state.paused {
             waiting.no_later_than(state.try_parked_at);
@@ -216,6 +211,17 @@ impl Line {
         }
         state.asked.copy_from_slice(&state.asking);
         Next::Wait { until: waiting.until.map(|at| at.max(now + Duration::from_millis(1))), data: waiting.data }
+    }
+
+    /// What is no longer new is backlog from now on.
+    fn age(&self, state: &mut State, now: Instant) {
+        if state.paused || self.gates[state.chain.active()].is_away(now, self.signal) {
+            state.away_at = now;
+        }
+        let while_away = now.checked_sub(FRESH_FOR_WHILE_AWAY).map(|before| before.min(state.away_at));
+        if let Some(before) = while_away.max(now.checked_sub(FRESH_FOR)) {
+            self.queue.age(self.signal, before);
+        }
     }
 
     /// Whether the target at that position may be asked now; and if so, whether for an owed batch only.

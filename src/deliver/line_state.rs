@@ -55,8 +55,8 @@ pub struct State {
     pub(super) busy_at: Instant,
     /// Nothing is sent, by hand.
     pub(super) paused: bool,
-    /// Since when nothing can be sent, for that or another reason than that the target asks for a pause.
-    pub(super) away_since: Option<Instant>,
+    /// When nothing could be sent the last time, for that or another reason than that the target asks for a pause.
+    pub(super) away_at: Instant,
     /// Traffic moved: with `order: fifo` what is in flight is given up, so that it goes first at the next target.
     pub(super) moved: bool,
 }
@@ -97,7 +97,7 @@ impl State {
             check_at: None,
             busy_at: now,
             paused: false,
-            away_since: None,
+            away_at: now,
             moved: false,
         }
     }
