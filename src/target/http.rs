@@ -123,15 +123,11 @@ impl Http {
         &self.clients[usize::from(self.direct[signal.index()])]
     }
 
-    /// The next client; another one than that, where one is given.
-    fn pick(&self, signal: Signal, than: Option<&Picked<Client>>) -> Result<Picked<Client>, Answer> {
+    /// As of the pool.
+    fn pick(&self, signal: Signal, given_up: Option<&Picked<Client>>) -> Result<Picked<Client>, Answer> {
         let generation = self.tls.as_ref().map_or(0, |tls| tls.get().1);
         let make = || self.client(self.direct[signal.index()]);
-        match than {
-            None => self.clients(signal).pick(generation, make),
-            Some(than) => self.clients(signal).pick_another(than, generation, make),
-        }
-        .map_err(broken)
+        self.clients(signal).pick(given_up, generation, make).map_err(broken)
     }
 
     /// One request and its whole answer.

@@ -46,24 +46,22 @@ impl<C: Clone> Pool<C> {
         Pool { slots, next: AtomicUsize::new(0), epoch: AtomicU64::new(0), made: AtomicU64::new(0) }
     }
 
-    /// The next connection in turn, made by `make` if it is missing, too old or given up.
+    /// The next connection in turn, made by `make` if it is missing, too old or given up. In place of `given_up`, which is given up with
+    /// that, a new one or the one that somebody made in its place.
     /// `generation` tells what connections are made from (certificates): another number, another connection.
-    pub(super) fn pick<E>(&self, generation: u64, make: impl FnOnce() -> Result<C, E>) -> Result<Picked<C>, E> {
-        self.pick_from(self.next.fetch_add(1, Relaxed) % self.slots.len(), generation, make)
-    }
-
-    /// Another connection than that one, which is given up: a new one, or the one that somebody made in its place.
-    pub(super) fn pick_another<E>(
+    pub(super) fn pick<E>(
         &self,
-        than: &Picked<C>,
+        given_up: Option<&Picked<C>>,
         generation: u64,
         make: impl FnOnce() -> Result<C, E>,
     ) -> Result<Picked<C>, E> {
-        self.renew(than);
-        self.pick_from(than.slot, generation, make)
-    }
-
-    fn pick_from<E>(&self, index: usize, generation: u64, make: impl FnOnce() -> Result<C, E>) -> Result<Picked<C>, E> {
+        let index = match given_up {
+            None => self.next.fetch_add(1, Relaxed) % self.slots.len(),
+            Some(picked) => {
+                self.renew(picked);
+                picked.slot
+            }
+        };
         let mut slot = self.slots[index].lock().unwrap_or_else(PoisonError::into_inner);
         let (now, era) = (Instant::now(), (self.epoch.load(Relaxed), generation));
         if let Some(made) = slot.as_ref().filter(|made| made.era == era && now < made.until) {
@@ -99,7 +97,7 @@ mod tests {
     }
 
     fn pick_of(pool: &Pool<u32>, generation: u64, fresh: u32) -> Picked<u32> {
-        pool.pick(generation, || Ok::<_, ()>(fresh)).unwrap()
+        pool.pick(None, generation, || Ok::<_, ()>(fresh)).unwrap()
     }
 
     /// Scenario: three sends over a pool of two, then one connection fails and is reported twice.

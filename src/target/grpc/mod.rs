@@ -120,8 +120,8 @@ fn channel_config(
 }
 
 impl Line {
-    /// The next connection; another one than that, where one is given.
-    fn pick(&self, than: Option<&Picked<Channel>>) -> Picked<Channel> {
+    /// As of the pool.
+    fn pick(&self, given_up: Option<&Picked<Channel>>) -> Picked<Channel> {
         let generation = self.tls.as_ref().map_or(0, |tls| tls.get().1);
         let make = || {
             let dialer = Arc::clone(&self.dialer);
@@ -131,11 +131,7 @@ impl Line {
             });
             Ok::<_, std::convert::Infallible>(Channel::new(connect, self.channel.clone()))
         };
-        let picked = match than {
-            None => self.pool.pick(generation, make),
-            Some(than) => self.pool.pick_another(than, generation, make),
-        };
-        match picked {
+        match self.pool.pick(given_up, generation, make) {
             Ok(picked) => picked,
             Err(never) => match never {},
         }
