@@ -48,9 +48,7 @@ const LEAST_SPAN: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Bearing {
     /// Bytes of backlog a second.
-    limit: Option<f64>,
-    /// The rate that was too much last.
-    too_much: f64,
+    limit: Option<Borne>,
     cut_at: Instant,
     grown_at: Instant,
     /// Whether the limit held something back since it last grew.
@@ -61,7 +59,7 @@ pub struct Bearing {
     told_at: Instant,
     catch_up: Option<CatchUp>,
     /// The share of its pace at which the last one ended.
-    caught_up_at: Share,
+    caught_up_at: Borne,
     backlog_sent_at: Option<Instant>,
     taken: Taken,
 }
@@ -70,15 +68,15 @@ pub struct Bearing {
 #[derive(Debug)]
 struct CatchUp {
     bucket: Bucket,
-    share: Share,
+    /// Of the pace that is hoped for, in (0, 1]: less after complaints.
+    share: Borne,
     grown_at: Instant,
 }
 
-/// Of the pace that is hoped for, in (0, 1]: less after complaints.
+/// What is held to be borne, and what was too much last.
 #[derive(Debug, Clone, Copy)]
-struct Share {
+struct Borne {
     now: f64,
-    /// The one that was too much last.
     too_much: f64,
 }
 
@@ -96,7 +94,6 @@ impl Bearing {
     pub fn new(now: Instant) -> Bearing {
         Bearing {
             limit: None,
-            too_much: 0.0,
             cut_at: now,
             grown_at: now,
             held_back: false,
@@ -104,7 +101,7 @@ impl Bearing {
             intake: None,
             told_at: now,
             catch_up: None,
-            caught_up_at: Share { now: 1.0, too_much: 1.0 },
+            caught_up_at: Borne { now: 1.0, too_much: 1.0 },
             backlog_sent_at: None,
             taken: Taken::default(),
         }
@@ -112,7 +109,7 @@ impl Bearing {
 
     /// Bytes of backlog a second that it bears, once it has complained.
     pub fn limit(&self) -> Option<f64> {
-        self.limit
+        self.limit.map(|limit| limit.now)
     }
 
     /// Tells of bytes that came in since the last call.
@@ -126,9 +123,7 @@ impl Bearing {
 
     /// Whether fresh data may go now; if not, when. Only what gathered is ever held, and only for as long as that takes to leave.
     pub fn fresh_ready(&mut self, now: Instant, signal: Signal) -> Result<(), Instant> {
-        let most = self.most_fresh();
-        let (Some(catch_up), Some(most)) = (&mut self.catch_up, most) else { return Ok(()) };
-        let rate = most * catch_up.share.now;
+        let Some((catch_up, rate)) = self.catching_up() else { return Ok(()) };
         if catch_up.bucket.is_full(now, rate) {
             (self.caught_up_at, self.catch_up) = (catch_up.share, None);
             return Ok(());
@@ -140,18 +135,20 @@ impl Bearing {
         ready
     }
 
-    /// Bytes of fresh data a second while some has gathered, if the target bears that.
-    fn most_fresh(&self) -> Option<f64> {
-        self.intake.map(|intake| (CATCH_UP * intake).max(intake + self.limit.unwrap_or_default()).max(LEAST))
+    /// What is caught up with, and at how many bytes a second.
+    fn catching_up(&mut self) -> Option<(&mut CatchUp, f64)> {
+        let (intake, limit) = (self.intake?, self.limit().unwrap_or_default());
+        let catch_up = self.catch_up.as_mut()?;
+        let rate = (CATCH_UP * intake).max(intake + limit).max(LEAST) * catch_up.share.now;
+        Some((catch_up, rate))
     }
 
     /// Whether backlog may go now; if not, when. Not while fresh data has to wait.
     pub fn backlog_ready(&mut self, now: Instant, signal: Signal) -> Result<(), Instant> {
         self.grow(now);
-        let Some(limit) = self.limit else { return Ok(()) };
-        let most = self.most_fresh();
-        if let (Some(catch_up), Some(most)) = (&mut self.catch_up, most)
-            && let Some(at) = catch_up.bucket.empty_until(now, most * catch_up.share.now)
+        let Some(limit) = self.limit() else { return Ok(()) };
+        if let Some((catch_up, rate)) = self.catching_up()
+            && let Some(at) = catch_up.bucket.empty_until(now, rate)
         {
             return Err(at);
         }
@@ -189,7 +186,7 @@ impl Bearing {
     /// One that takes nothing at all says nothing about rates, and has enough of everything.
     pub fn complained(&mut self, now: Instant, pause: Duration) -> bool {
         let share = match &self.catch_up {
-            Some(CatchUp { share, .. }) if self.taken.anything => Share { now: share.now * CUT, too_much: share.now },
+            Some(catch_up) if self.taken.anything => Borne::cut(catch_up.share.now),
             Some(catch_up) => catch_up.share,
             None => self.caught_up_at,
         };
@@ -197,8 +194,9 @@ impl Bearing {
         self.catch_up = Some(CatchUp { bucket: Bucket::new(now + pause), share, grown_at: now + pause });
         let took = std::mem::take(&mut self.taken.anything);
         if took {
-            if let Some(had) = self.limit.or_else(|| self.taken.rate(now)) {
-                (self.too_much, self.limit) = (had, Some((had * CUT).max(LEAST)));
+            if let Some(had) = self.limit().or_else(|| self.taken.rate(now)) {
+                let cut = Borne::cut(had);
+                self.limit = Some(Borne { now: cut.now.max(LEAST), ..cut });
             }
             (self.cut_at, self.held_back) = (now, false);
             self.taken = Taken::default();
@@ -217,10 +215,7 @@ impl Bearing {
         if std::mem::take(&mut self.held_back) {
             let since = now.saturating_duration_since(self.cut_at).as_secs_f64();
             let beyond = (GROWTH * (since / GROWTH_DOUBLES).exp2()).min(MOST_GROWTH);
-            self.limit = self.limit.map(|limit| {
-                let growth = if limit < self.too_much * KNOWN { RECOVERY } else { beyond };
-                limit * (1.0 + growth * passed)
-            });
+            self.limit = self.limit.map(|limit| limit.grown(passed, beyond));
         }
     }
 }
@@ -230,9 +225,21 @@ impl CatchUp {
     fn grow(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.grown_at).min(LATELY).as_secs_f64();
         self.grown_at = self.grown_at.max(now);
-        let share = &mut self.share;
-        let growth = if share.now < share.too_much * KNOWN { RECOVERY } else { GROWTH };
-        share.now = (share.now * (1.0 + growth * passed)).min(1.0);
+        let grown = self.share.grown(passed, GROWTH);
+        self.share = Borne { now: grown.now.min(1.0), ..grown };
+    }
+}
+
+impl Borne {
+    /// After so much was too much.
+    fn cut(too_much: f64) -> Borne {
+        Borne { now: too_much * CUT, too_much }
+    }
+
+    /// After so many seconds; `beyond` is the growth a second beyond what is known to be borne.
+    fn grown(self, passed: f64, beyond: f64) -> Borne {
+        let growth = if self.now < self.too_much * KNOWN { RECOVERY } else { beyond };
+        Borne { now: self.now * (1.0 + growth * passed), ..self }
     }
 }
 
