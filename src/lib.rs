@@ -24,6 +24,7 @@
 //! | [`deliver`] | chain, breaker, backoff, lanes, the delivery loop |
 //! | [`target`] | where batches go: gRPC, HTTP, file; health probes |
 //! | [`observe`] | metrics, status, admin HTTP |
+//! | [`page`] | the files of the page that the admin port shows |
 //! | [`cli`] | one file a command |
 
 pub mod app;
@@ -36,6 +37,7 @@ pub mod files;
 mod fuzzed;
 pub mod observe;
 pub mod otlp;
+pub mod page;
 pub mod queue;
 pub mod receive;
 pub mod tally;

@@ -1,4 +1,4 @@
-//! The admin port and socket: metrics, probes, status and commands over HTTP/1.1, on a thread and a small runtime of their
+//! The admin port and socket: metrics, probes, status, page and commands over HTTP/1.1, on a thread and a small runtime of their
 //! own.
 //!
 //! Of its own, so that it answers while the runtime that moves the data is stuck: that is what `/livez` is to tell, and
@@ -23,6 +23,7 @@ use tower::ServiceExt as _;
 use tracing::{info, warn};
 
 use super::access::{Access, Peer};
+use super::events::Events;
 use super::observer::Observer;
 use super::routes;
 use crate::config::AdminConfig;
@@ -88,7 +89,8 @@ impl Admin {
         let (ended, done) = oneshot::channel();
         let (socket, socket_made) = oneshot::channel();
         let thread = thread::Builder::new().name("admin".to_owned()).spawn(move || {
-            let router = routes::router(observer, access);
+            let events = Events::new(observer.clone(), stop.clone());
+            let router = routes::router(observer, access, events.clone());
             let mut stopped = stop.clone();
             let port = async {
                 match TcpListener::from_std(listener) {
@@ -107,12 +109,12 @@ impl Admin {
                     Err(error) => warn!(%error, "the admin socket is not served"),
                 }
             };
-            runtime.block_on(async { tokio::join!(port, socket) });
+            runtime.block_on(async { tokio::join!(port, socket, events.run()) });
             // A snapshot that hangs must not keep the process from ending.
             runtime.shutdown_background();
             let _ = ended.send(());
         })?;
-        info!(%address, "admin port: /metrics, /livez, /readyz, /startupz, /status");
+        info!(%address, "admin port: the page at /, /metrics, /livez, /readyz, /startupz, /status");
         Ok(Serving { thread, done, socket: Some(socket) })
     }
 }

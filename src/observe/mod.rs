@@ -6,7 +6,8 @@
 //! ```text
 //!  Sources ── read ──► Reading ─┬─► headline (since when, why) ──► log, timeline ─┐
 //!                               ├─► trend (full in, replayed in) ─────────────────┤
-//!                               └─────────────────────────────────────────────────┴─► View ─► metrics, status
+//!                               ├─► history (the last 15 minutes) ────────────────┤
+//!                               └─────────────────────────────────────────────────┴─► View ─► metrics, status, events
 //!  recount, every five minutes ────► books (imbalance) ───────────────────────────────┘
 //! ```
 
@@ -15,9 +16,11 @@ pub mod account;
 mod admin;
 mod books;
 pub mod commands;
+mod events;
 mod facts;
 mod headline;
 mod heartbeat;
+pub mod history;
 mod lanes;
 mod metrics;
 mod observer;

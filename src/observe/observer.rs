@@ -15,6 +15,7 @@ use super::commands::Desk;
 use super::facts::{Facts, now_ms};
 use super::headline::{self, Change, Headline, Tracker};
 use super::heartbeat::{self, Heartbeat};
+use super::history::{self, History};
 use super::metrics::{self, Registry, RegistryError};
 use super::probes::Phase;
 use super::sources::{Reading, Sources};
@@ -57,6 +58,7 @@ struct Memory {
     last_look_ms: u64,
     tracker: Tracker,
     trend: Trend,
+    history: History,
     events: VecDeque<Event>,
     logged: VecDeque<u64>,
 }
@@ -70,6 +72,7 @@ impl Observer {
             last_look_ms: 0,
             tracker: Tracker::new(facts.started_ms),
             trend: Trend::default(),
+            history: History::default(),
             events: VecDeque::new(),
             logged: VecDeque::new(),
         };
@@ -133,6 +136,11 @@ impl Observer {
         let headline = self.headline();
         let events = self.core.memory().events.iter().cloned().collect();
         status::build(&self.core.facts, self.phase(), headline, events, view.as_ref())
+    }
+
+    /// The last quarter of an hour.
+    pub fn history(&self) -> history::Told {
+        self.core.memory().history.tell()
     }
 
     /// The headline as of the last look.
@@ -222,7 +230,9 @@ impl Memory {
         self.last_look_ms = reading.at_ms;
         self.trend.record(at, &reading.queue);
         let assessment = headline::assess(reading, self.tracker.headline().state);
-        let change = self.tracker.take(assessment, reading.at_ms)?;
+        let change = self.tracker.take(assessment, reading.at_ms);
+        self.history.record(at, reading, self.tracker.headline().state);
+        let change = change?;
         if self.events.len() == EVENTS {
             self.events.pop_front();
         }

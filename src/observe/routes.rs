@@ -1,31 +1,38 @@
 //! What the admin port answers to which path.
 
 use axum::Router;
-use axum::extract::{Extension, Query, Request, State};
+use axum::extract::{Extension, Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde::Deserialize;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
 
 use super::access::{Access, Peer, Verdict};
 use super::commands;
+use super::events::Events;
+use super::history;
 use super::metrics::TEXT_FORMAT;
 use super::observer::Observer;
 use super::probes;
+use super::status::Status;
+use crate::page;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// All paths. Metrics and probes are for everybody, the rest goes through [`Access`].
-pub(super) fn router(observer: Observer, access: Access) -> Router {
+/// All paths. Metrics, probes and the page, which holds nothing of this gateway, are for everybody; the rest goes through
+/// [`Access`].
+pub(super) fn router(observer: Observer, access: Access, events: Events) -> Router {
     let commands = commands::router()
         .route_layer(middleware::from_fn_with_state(access.clone(), guard_commands))
         .with_state(observer.desk());
     let guarded = Router::new()
-        .route("/", get(pointer))
         .route("/status", get(status))
+        .route("/events", get(async move || events.listen()))
         .route_layer(middleware::from_fn_with_state(access, guard));
     Router::new()
+        .route("/", get(entrance))
+        .route("/page/{file}", get(file))
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -51,7 +58,7 @@ async fn guard(
         }
         Verdict::LocalOnly => {
             let text = "This is shown to the machine itself, or with a token, and no admin.token_file is configured.\n\
-                        Open to all: /metrics /livez /readyz /startupz\n";
+                        Open to all: / /metrics /livez /readyz /startupz\n";
             answer(StatusCode::FORBIDDEN, TEXT, text.to_owned())
         }
     }
@@ -77,10 +84,33 @@ async fn guard_commands(
     commands::refuse(status, error)
 }
 
-async fn pointer() -> Response {
+/// The page for browsers, and what there is for everything else.
+async fn entrance(headers: HeaderMap) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/html") { shown(&page::INDEX) } else { pointer() }
+}
+
+async fn file(Path(name): Path<String>) -> Response {
+    match page::file(&name) {
+        Some(file) => shown(file),
+        None => not_found().await,
+    }
+}
+
+fn shown(file: &page::File) -> Response {
+    let mut response = answer(StatusCode::OK, file.media, file.text.to_owned());
+    for (name, value) in page::HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn pointer() -> Response {
     let text = format!(
         "spillway {}\n\n\
-         /status    everything, as JSON; ?recount=true recounts the queue first\n\
+         /          the page, in a browser\n\
+         /status    everything, as JSON; ?recount=true recounts the queue first, ?history=true adds the last 15 minutes\n\
+         /events    the same as it changes, as server-sent events\n\
          /metrics   for Prometheus\n\
          /readyz    fails while recovering, draining, poisoned or stopping\n\
          /livez     fails when the runtime has not turned for a minute\n\
@@ -96,6 +126,18 @@ struct Ask {
     /// Recount the queue before answering.
     #[serde(default)]
     recount: bool,
+    /// Add the last 15 minutes.
+    #[serde(default)]
+    history: bool,
+}
+
+/// The answer to it.
+#[derive(Debug, Serialize)]
+struct Answered {
+    #[serde(flatten)]
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<history::Told>,
 }
 
 async fn status(State(observer): State<Observer>, Query(ask): Query<Ask>) -> Response {
@@ -103,7 +145,12 @@ async fn status(State(observer): State<Observer>, Query(ask): Query<Ask>) -> Res
         // What came of it is in the status.
         let _ = observer.recount().await;
     }
-    let written = off_the_loop(move || serde_json::to_string_pretty(&observer.status())).await;
+    let look = move || {
+        let status = observer.status();
+        let history = ask.history.then(|| observer.history());
+        serde_json::to_string_pretty(&Answered { status, history })
+    };
+    let written = off_the_loop(look).await;
     match written {
         Some(Ok(json)) => answer(StatusCode::OK, "application/json", json + "\n"),
         Some(Err(error)) => answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
@@ -136,7 +183,7 @@ async fn readyz(State(observer): State<Observer>) -> Response {
 }
 
 async fn not_found() -> Response {
-    let text = "There is nothing here. /metrics /livez /readyz /startupz /status\n";
+    let text = "There is nothing here. / /metrics /livez /readyz /startupz /status\n";
     answer(StatusCode::NOT_FOUND, TEXT, text.to_owned())
 }
 

@@ -4,20 +4,21 @@
 use crate::sources;
 
 /// Part → the parts it may name. `config` means its sections: the whole `Config` is for app and cli alone.
-const MAY_NAME: [(&str, &[&str]); 16] = [
+const MAY_NAME: [(&str, &[&str]); 17] = [
     ("batch", &[]),
     ("units", &[]),
     ("tally", &[]),
     ("lib", &[]),
     ("files", &[]),
     ("fuzzed", &[]),
+    ("page", &[]),
     ("otlp", &["batch", "fuzzed"]),
     ("config", &["otlp", "batch", "files", "fuzzed", "units"]),
     ("queue", &["batch", "config", "tally", "units"]),
     ("target", &["otlp", "batch", "config", "files", "tally", "units"]),
     ("receive", &["otlp", "queue", "batch", "config", "files", "tally", "units"]),
     ("deliver", &["queue", "target", "otlp", "batch", "config", "tally", "units"]),
-    ("observe", &["queue", "deliver", "receive", "batch", "config", "tally", "units"]),
+    ("observe", &["queue", "deliver", "receive", "page", "batch", "config", "tally", "units"]),
     ("app", &["observe", "deliver", "receive", "target", "queue", "otlp", "batch", "config", "tally", "units"]),
     ("cli", &["app", "observe", "deliver", "receive", "target", "queue", "otlp", "batch", "config", "tally", "units"]),
     ("main", &["cli"]),

@@ -1,5 +1,5 @@
 //! Scenario: requests from the machine itself and from another address of it, with and without the token.
-//! Guarantee: metrics and probes are for all; the status for loopback, or for who shows the token.
+//! Guarantee: metrics, probes and the page's files are for all; status and events for loopback, or for who shows the token.
 
 use std::net::{SocketAddr, UdpSocket};
 
@@ -37,15 +37,17 @@ async fn the_status_is_for_loopback_or_with_the_token() {
             continue;
         };
         let far = SocketAddr::new(ip, gateway.address.port());
-        for path in ["/metrics", "/livez", "/readyz", "/startupz"] {
+        for path in ["/", "/page/main.js", "/metrics", "/livez", "/readyz", "/startupz"] {
             assert_eq!(get(far, path, &[]).await.status, 200, "{path}");
         }
-        for path in ["/", "/status", "/status?recount=true"] {
+        for path in ["/status", "/status?recount=true", "/events"] {
             let reply = get(far, path, &[]).await;
             assert_eq!(reply.status, refused, "{path}");
             assert_eq!(reply.header("www-authenticate"), token.as_ref().map(|_| "Bearer"));
-            let shown = get(far, path, &[("authorization", "Bearer open-sesame")]).await;
-            assert_eq!(shown.status, if token.is_some() { 200 } else { 403 }, "{path}");
+            if token.is_none() || path != "/events" {
+                let shown = get(far, path, &[("authorization", "Bearer open-sesame")]).await;
+                assert_eq!(shown.status, if token.is_some() { 200 } else { 403 }, "{path}");
+            }
             let wrong = get(far, path, &[("authorization", "Bearer open-sesamE")]).await;
             assert_eq!(wrong.status, refused, "{path}");
         }

@@ -12,6 +12,7 @@ mod bind;
 mod books;
 mod cost;
 mod docs;
+mod events;
 mod exposition;
 mod headline;
 mod labels;
