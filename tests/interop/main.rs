@@ -9,8 +9,12 @@ mod file_read_back;
 #[allow(dead_code, reason = "shared with the tests of the gateway, which use the rest")]
 #[path = "../support/gateway.rs"]
 mod gateway;
+#[allow(dead_code, reason = "shared with the tests of the gateway, which use the rest")]
+#[path = "../support/hub.rs"]
+mod hub;
 mod hub_killed;
-mod python_sdk;
+mod items;
+mod sdk_clients;
 #[path = "../support/skip.rs"]
 mod skip;
 mod through_collectors;

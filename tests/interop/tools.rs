@@ -10,22 +10,28 @@ use serde_json::Value;
 
 /// The folder of `otelcol` and `loadgen`; `None`, said aloud, where they cannot be built.
 pub(crate) fn programs() -> Option<PathBuf> {
-    printed_path("build", "the collector and the load generator need Go")
+    printed_path(&["build"], "collector, load generator and SDK client of Go (which is not there)")
 }
 
 /// The Python that has the OpenTelemetry SDK; `None`, said aloud, where there is none.
 pub(crate) fn python() -> Option<PathBuf> {
-    printed_path("python/setup", "the SDK client needs Python")
+    printed_path(&["python/setup"], "SDK client of Python (which is not there)")
 }
 
-fn printed_path(script: &str, need: &str) -> Option<PathBuf> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(script);
-    let output = Command::new(&script).stderr(Stdio::inherit()).output().unwrap();
+/// The SDK client of `javascript` or `java`; `None`, said aloud, where that is not there.
+pub(crate) fn client(language: &str) -> Option<PathBuf> {
+    printed_path(&["client", language], &format!("SDK client of {language} (which is not there)"))
+}
+
+/// What one of the scripts prints.
+fn printed_path(line: &[&str], skipped: &str) -> Option<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(line[0]);
+    let output = Command::new(&script).args(&line[1..]).stderr(Stdio::inherit()).output().unwrap();
     if output.status.code() == Some(77) {
-        crate::skip::aloud(need);
+        crate::skip::aloud(skipped);
         return None;
     }
-    assert!(output.status.success(), "{} failed", script.display());
+    assert!(output.status.success(), "{line:?} failed");
     Some(PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()))
 }
 

@@ -1,9 +1,6 @@
 """An application with the OpenTelemetry SDK that knows which of its items were taken.
 
-Sends --count spans, data points and log records, numbered by the attribute
-`spillway.test.id` = "<producer>-<n>", through the SDK's own providers and batch
-processors, and prints one JSON line: for each signal the ids whose export returned
-SUCCESS, those whose export failed, and those that never reached an exporter.
+What it is told and what it prints stands in ../README.md.
 """
 
 import argparse
@@ -11,7 +8,6 @@ import json
 import logging
 import math
 import sys
-import time
 
 from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as grpc_logs
 from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc_metrics
@@ -28,10 +24,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 ID = "spillway.test.id"
-
-# Items between two flushes: below the batch processors' queue (2048), which drops
-# what it cannot hold, and the meter's limit of attribute sets (2000).
-CHUNK = 500
 
 
 def recording(exporter_class, ids_of):
@@ -100,11 +92,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--protocol", choices=["grpc", "http"], default="grpc")
     parser.add_argument("--endpoint", required=True, help="http://HOST:PORT, for http without the /v1/… path")
-    parser.add_argument("--count", type=int, default=100, help="items of each signal")
+    parser.add_argument("--count", type=int, default=100, help="items of each signal in a round")
     parser.add_argument("--producer", default="python")
     parser.add_argument("--compression", choices=["none", "gzip"], default="none", help="none is the SDK's default")
     parser.add_argument("--timeout", type=float, default=10, help="seconds for one export, the SDK's retries included")
-    parser.add_argument("--seconds", type=float, default=0, help="spread the sending over this time")
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
 
@@ -112,7 +103,7 @@ def main():
     resource = Resource.create({"service.name": "python-client", "service.instance.id": options.producer})
     tracing = TracerProvider(resource=resource)
     tracing.add_span_processor(BatchSpanProcessor(export["traces"]))
-    # No interval: the points of a chunk leave together when it is flushed.
+    # No interval: the points of a round leave together when it is flushed.
     reader = PeriodicExportingMetricReader(export["metrics"], export_interval_millis=math.inf)
     metering = MeterProvider(metric_readers=[reader], resource=resource)
     logs = LoggerProvider(resource=resource)
@@ -122,12 +113,11 @@ def main():
     counter = metering.get_meter("client", "1.0").create_counter("client.items", unit="{item}")
     logger = logs.get_logger("client", "1.0")
     flush_millis = int(1000 * options.timeout * 2)
-    ids = [f"{options.producer}-{n}" for n in range(options.count)]
-    began = time.monotonic()
-    for start in range(0, options.count, CHUNK):
-        due = began + options.seconds * start / options.count
-        time.sleep(max(0, due - time.monotonic()))
-        for item in ids[start : start + CHUNK]:
+    ids = []
+    for _ in sys.stdin:
+        for _ in range(options.count):
+            item = f"{options.producer}-{len(ids)}"
+            ids.append(item)
             with tracer.start_as_current_span("work", attributes={ID: item}) as span:
                 span.add_event("half-way", {"percent": 50})
                 # inside the span, so that the record carries its ids
@@ -136,6 +126,7 @@ def main():
         tracing.force_flush(flush_millis)
         logs.force_flush(flush_millis)
         metering.force_flush(flush_millis)
+        print("flushed", flush=True)
     tracing.shutdown()
     logs.shutdown()
     metering.shutdown()
