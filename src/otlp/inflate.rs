@@ -37,16 +37,24 @@ const ZSTD_TOO_SMALL: &str = "Destination buffer is too small";
 /// The fastest of the usual levels.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Length of a gzip member around its compressed data: a header of 10 bytes, then CRC-32 and ISIZE (RFC 1952).
-const MIN_MEMBER: usize = 18;
+/// The largest window that a receiver of a zstd body has to have (RFC 9659).
+const ZSTD_WINDOW: u64 = 8 << 20;
+
+/// Flag of a zstd frame whose window is all of its content (RFC 8878, 3.1.1.1.1).
+const ZSTD_SINGLE_SEGMENT: u8 = 1 << 5;
+
+/// What a gzip member begins with at least, and the length that it ends with, in bytes (RFC 1952).
+const GZIP_HEAD: usize = 10;
+const GZIP_LEN: usize = 4;
 
 /// A body, inflated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inflated<'a> {
     /// The plain bytes.
     pub bytes: &'a [u8],
-    /// Whether the body was stored in the form in which a [`crate::batch::Batch`] may keep it: plain, one gzip
-    /// member, or one zstd frame. A body of several has to be compressed again, since many receivers read only the first.
+    /// Whether the body was stored in the form in which a [`crate::batch::Batch`] may keep it: plain, one gzip member, or one zstd
+    /// frame with a window that every receiver has. Any other has to be compressed again, since many receivers read only the first
+    /// of several.
     pub single: bool,
 }
 
@@ -189,7 +197,10 @@ impl Inflater {
             let zstd = self.zstd.get_or_insert_with(DCtx::create);
             match zstd.decompress(&mut self.buffer[..capacity + SLACK], body) {
                 Ok(len) if len > limit => return Err(InflateError::TooLarge { limit }),
-                Ok(len) => return Ok((len, zstd_safe::find_frame_compressed_size(body) == Ok(body.len()))),
+                Ok(len) => {
+                    let one = zstd_safe::find_frame_compressed_size(body) == Ok(body.len());
+                    return Ok((len, one && zstd_window(body).is_some_and(|window| window <= ZSTD_WINDOW)));
+                }
                 Err(code) => match zstd_safe::get_error_name(code) {
                     ZSTD_TOO_SMALL if capacity >= limit => return Err(InflateError::TooLarge { limit }),
                     ZSTD_TOO_SMALL => capacity = (2 * (capacity + SLACK)).min(limit),
@@ -237,10 +248,24 @@ fn gzip_len(body: &[u8]) -> Option<usize> {
 
 /// Whether `body`, whose first member inflated to `len` bytes, ends with that member.
 ///
-/// A further member begins with the magic of RFC 1952, so a body without a second magic has none. A magic that is there
-/// by chance is no harm: such a body is read once more, by the streaming inflater, which knows for sure.
+/// Each member ends with its length. So where more follows that ends alike, be it another member or no gzip at all, the length stands
+/// in the body once more. A length that is there by chance is no harm: such a body is read again, by the streaming inflater,
+/// which knows for sure.
 fn is_one_member(body: &[u8], len: usize) -> bool {
-    gzip_len(body) == Some(len) && memchr::memmem::find(&body[MIN_MEMBER..], &[0x1f, 0x8b, 0x08]).is_none()
+    gzip_len(body) == Some(len) && {
+        let (before, stated) = body.split_at(body.len() - GZIP_LEN);
+        memchr::memmem::find(&before[GZIP_HEAD..], stated).is_none()
+    }
+}
+
+/// The window that the first frame of a sound zstd body asks its receivers to keep, in bytes (RFC 8878, 3.1.1.1).
+fn zstd_window(body: &[u8]) -> Option<u64> {
+    let (descriptor, window) = (*body.get(4)?, *body.get(5)?);
+    if descriptor & ZSTD_SINGLE_SEGMENT != 0 {
+        return zstd_safe::get_frame_content_size(body).ok()?;
+    }
+    let base = 1 << (10 + (window >> 3));
+    Some(base + base / 8 * u64::from(window & 7))
 }
 
 fn damaged(error: &io::Error, members: usize, offset: usize) -> InflateError {

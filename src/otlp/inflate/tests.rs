@@ -166,14 +166,28 @@ fn a_bomb_is_stopped_at_the_limit() {
     assert_eq!(InflateError::TooLarge { limit: 7 }.to_string(), "the request is larger than the limit of 7 bytes");
 }
 
-/// A member whose content holds what looks like the start of another, stored without compression.
-/// Guarantees that a magic by chance does not make two members of one.
+/// A member whose content holds its own length, stored without compression.
+/// Guarantees that a length by chance does not make two members of one.
 #[test]
-fn a_magic_by_chance_is_no_member() {
-    let plain = member(b"inner", 6).repeat(3);
+fn a_length_by_chance_is_no_end() {
+    let plain = [100_u32.to_le_bytes(); 25].concat();
     let body = member(&plain, 0);
     let mut inflater = Inflater::new();
     assert_eq!(inflater.inflate(Encoding::Gzip, &body, LIMIT), Ok(Inflated { bytes: &plain, single: true }));
+}
+
+/// A sound member, and behind it what is no gzip but ends as the member does: with its length, or with its checksum and length.
+/// Guarantees that it is refused, as it would be with any other end.
+#[test]
+fn what_ends_like_a_member_is_none() {
+    for plain in [&b""[..], b"a log record", &[7; 3000]] {
+        let body = member(plain, 6);
+        for end in [4, 8, body.len() - 3] {
+            let longer = [&body, &b"no gzip"[..], &body[body.len() - end..]].concat();
+            let refused = Inflater::new().inflate(Encoding::Gzip, &longer, LIMIT).map(|inflated| inflated.single);
+            assert!(matches!(refused, Err(InflateError::Damaged { .. })), "{refused:?}");
+        }
+    }
 }
 
 /// One zstd frame by another way than ours, with or without its length in its head.
@@ -218,6 +232,28 @@ proptest! {
         if let Ok(inflated) = inflater.inflate(Encoding::Zstd, &body, LIMIT) {
             prop_assert!(inflated.bytes.len() <= LIMIT);
         }
+    }
+}
+
+/// Small zstd frames that ask for windows up to 2 GiB, and a large one whose window is all of it.
+/// Guarantees that they are read, and that those with more than receivers have to have are to be compressed again.
+#[test]
+fn a_window_that_few_have_is_not_passed_on() {
+    let plain = b"a log record ".repeat(100);
+    let mut body = frame(&plain, false);
+    for (exponent, mantissa, single) in [(7, 0, true), (12, 7, true), (13, 0, true), (13, 1, false), (21, 0, false)] {
+        body[5] = exponent << 3 | mantissa;
+        let inflated = Inflater::new().inflate(Encoding::Zstd, &body, LIMIT).map(|inflated| inflated.single);
+        assert_eq!(inflated, Ok(single), "2^{} and {mantissa}/8", 10 + exponent);
+    }
+    let large = vec![7; (8 << 20) + 1];
+    let mut zstd = CCtx::create();
+    for (len, single) in [(8 << 20, true), ((8 << 20) + 1, false)] {
+        zstd.set_parameter(zstd_safe::CParameter::WindowLog(27)).unwrap();
+        let mut body = Vec::with_capacity(zstd_safe::compress_bound(len));
+        zstd.compress2(&mut body, &large[..len]).unwrap();
+        assert_eq!(body[4] & ZSTD_SINGLE_SEGMENT, ZSTD_SINGLE_SEGMENT);
+        assert_eq!(Inflater::new().inflate(Encoding::Zstd, &body, len).unwrap().single, single);
     }
 }
 
