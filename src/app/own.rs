@@ -5,14 +5,14 @@ pub(super) mod heartbeat;
 pub(super) mod traces;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use crate::batch::{Batch, BatchId, Encoding, Key, Signal};
 use crate::otlp::answer::Answer;
 use crate::otlp::tag::Tags;
+use crate::otlp::values::text;
 use crate::target::{Shipment, Target};
 
 /// Makes shipments of what is our own, and names them, so that no hub takes one for another's repeat.
@@ -50,20 +50,10 @@ impl Own {
 /// The resource of what is our own; the cluster's attributes are added as to everybody's.
 fn resource() -> Option<Resource> {
     let attributes = [("service.name", "spillway"), ("service.version", env!("CARGO_PKG_VERSION"))];
-    let attributes = attributes.map(|(key, value)| KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue { value: Some(Value::StringValue(value.to_owned())) }),
-        ..KeyValue::default()
-    });
-    Some(Resource { attributes: attributes.to_vec(), ..Resource::default() })
+    let attributes = attributes.map(|(key, value)| text(key, value)).to_vec();
+    Some(Resource { attributes, ..Resource::default() })
 }
 
 fn scope() -> Option<InstrumentationScope> {
     Some(InstrumentationScope { name: "spillway".to_owned(), ..InstrumentationScope::default() })
-}
-
-/// Nanoseconds since the Unix epoch.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

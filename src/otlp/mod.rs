@@ -11,6 +11,7 @@
 //! | [`answer`], [`class`] | what a target answered, and what that means for the batch |
 //! | [`hint`] | how long a server wants to be left alone |
 //! | [`status`], [`response`], [`media`] | bodies of answers, sent and received, in protobuf and JSON |
+//! | [`values`] | attributes and times of what the gateway says of itself |
 //!
 //! Source: OTLP specification 1.11.0 and opentelemetry-proto.
 
@@ -31,4 +32,5 @@ pub mod skim;
 pub mod split;
 pub mod status;
 pub mod tag;
+pub mod values;
 mod wire;

@@ -2,11 +2,15 @@
 //!
 //! Some targets refuse compressed bodies without saying so beforehand. An answer that may mean this is not believed before
 //! the same body was sent plain; what is learned holds for a day, since targets are upgraded.
+//!
+//! Making a body over takes about 1 ms for each 256 KiB of its contents, and room for them: what is large is made over on a blocking
+//! thread, one of a target at a time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Encoding, Signal};
@@ -18,30 +22,48 @@ use crate::otlp::status::code;
 /// How long a target's dislike of compressed bodies is remembered.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
+/// Largest inflated body that is made over on the runtime's own thread, in bytes.
+const INLINE: u32 = 1 << 20;
+
 /// What a target takes: configured, and learned per signal, since each may have an endpoint of its own.
 pub(super) struct Forms {
     accepts: Vec<Encoding>,
     plain_until: Mutex<[Option<Instant>; 3]>,
+    /// The turn of a large body.
+    large: Arc<Semaphore>,
 }
 
 impl Forms {
     /// `accepts` as configured; plain bodies are taken everywhere.
     pub(super) fn new(accepts: &[Encoding]) -> Forms {
-        Forms { accepts: accepts.to_vec(), plain_until: Mutex::new([None; 3]) }
+        Forms { accepts: accepts.to_vec(), plain_until: Mutex::new([None; 3]), large: Arc::new(Semaphore::new(1)) }
     }
 
     /// Encoding and body to send. A body that cannot be inflated goes out as it is: the target is to judge it.
-    pub(super) fn outgoing(&self, batch: &Batch) -> (Encoding, Bytes) {
-        if self.takes(batch.signal, batch.encoding) {
-            return (batch.encoding, batch.body.clone());
+    pub(super) async fn outgoing(&self, batch: &Batch) -> (Encoding, Bytes) {
+        let encoding =
+            [batch.encoding, Encoding::Gzip].into_iter().find(|encoding| self.takes(batch.signal, *encoding));
+        let encoding = encoding.unwrap_or(Encoding::Identity);
+        let made = self.made_over(batch, encoding).await;
+        made.map_or_else(|| (batch.encoding, batch.body.clone()), |body| (encoding, body))
+    }
+
+    /// The body of a batch in that encoding. `None` when it is damaged or not as long as it should be.
+    pub(super) async fn made_over(&self, batch: &Batch, encoding: Encoding) -> Option<Bytes> {
+        if batch.encoding == encoding {
+            return Some(batch.body.clone());
         }
-        match plain(batch) {
-            Some(body) if self.takes(batch.signal, Encoding::Gzip) => {
-                (Encoding::Gzip, Deflater::new().gzip(&body).into())
-            }
-            Some(body) => (Encoding::Identity, body),
-            None => (batch.encoding, batch.body.clone()),
+        if batch.inflated_len <= INLINE {
+            return make_over(batch, encoding);
         }
+        let turn = Arc::clone(&self.large).acquire_owned().await.ok()?;
+        let batch = batch.clone();
+        let making = tokio::task::spawn_blocking(move || {
+            let made = make_over(&batch, encoding);
+            drop(turn);
+            made
+        });
+        making.await.ok()?
     }
 
     /// Remembers that plain bodies of that signal were taken where compressed ones were refused.
@@ -57,15 +79,11 @@ impl Forms {
     }
 }
 
-/// The body of a batch, inflated. `None` when it is damaged or not as long as it should be.
-pub(super) fn plain(batch: &Batch) -> Option<Bytes> {
-    if batch.encoding == Encoding::Identity {
-        return Some(batch.body.clone());
-    }
+fn make_over(batch: &Batch, encoding: Encoding) -> Option<Bytes> {
     // An inflater of its own: this way is the exception, and its buffer must not outlive it.
     let mut inflater = Inflater::new();
     let inflated = inflater.inflate(batch.encoding, &batch.body, batch.inflated_len as usize).ok()?;
-    Some(Bytes::copy_from_slice(inflated.bytes))
+    Some(Deflater::new().compress(encoding, inflated.bytes).into())
 }
 
 /// Whether an answer to a compressed body may be about its compression. A complaint about its size is not.
@@ -100,41 +118,43 @@ mod tests {
 
     /// Scenario: a gzip body, to a target that lists gzip and to one that lists nothing.
     /// Guarantee: the first gets the stored bytes themselves, without a copy, the second gets them inflated.
-    #[test]
-    fn a_body_goes_out_as_stored_or_plain() {
+    #[tokio::test]
+    async fn a_body_goes_out_as_stored_or_plain() {
         let batch = gzipped(b"some telemetry");
-        let (encoding, body) = Forms::new(&[Encoding::Gzip]).outgoing(&batch);
+        let (encoding, body) = Forms::new(&[Encoding::Gzip]).outgoing(&batch).await;
         assert_eq!((encoding, body.as_ptr()), (Encoding::Gzip, batch.body.as_ptr()));
-        let (encoding, body) = Forms::new(&[]).outgoing(&batch);
+        let (encoding, body) = Forms::new(&[]).outgoing(&batch).await;
         assert_eq!((encoding, &body[..]), (Encoding::Identity, &b"some telemetry"[..]));
         let plain = Batch { encoding: Encoding::Identity, ..batch };
-        assert_eq!(Forms::new(&[Encoding::Gzip]).outgoing(&plain).0, Encoding::Identity);
+        assert_eq!(Forms::new(&[Encoding::Gzip]).outgoing(&plain).await.0, Encoding::Identity);
     }
 
-    /// Scenario: a zstd body, to targets that list zstd, gzip alone, and nothing.
-    /// Guarantee: it goes as stored, as gzip, and plain, and always holds the same.
-    #[test]
-    fn zstd_goes_as_gzip_to_those_who_take_only_that() {
-        let plain = b"some telemetry ".repeat(20);
-        let body = Deflater::new().compress(Encoding::Zstd, &plain).into();
-        let batch = Batch { encoding: Encoding::Zstd, inflated_len: plain.len() as u32, body, ..gzipped(b"") };
-        for (accepts, encoding) in [
-            (&[Encoding::Gzip, Encoding::Zstd][..], Encoding::Zstd),
-            (&[Encoding::Gzip], Encoding::Gzip),
-            (&[], Encoding::Identity),
-        ] {
-            let (as_what, body) = Forms::new(accepts).outgoing(&batch);
-            assert_eq!(as_what, encoding);
-            assert_eq!(Inflater::new().inflate(encoding, &body, plain.len()).unwrap().bytes, plain);
+    /// Scenario: zstd bodies, a small and a large one, to targets that list zstd, gzip alone, and nothing.
+    /// Guarantee: they go as stored, as gzip, and plain, and always hold the same.
+    #[tokio::test]
+    async fn zstd_goes_as_gzip_to_those_who_take_only_that() {
+        for repeats in [20, 100_000] {
+            let plain = b"some telemetry ".repeat(repeats);
+            let body = Deflater::new().compress(Encoding::Zstd, &plain).into();
+            let batch = Batch { encoding: Encoding::Zstd, inflated_len: plain.len() as u32, body, ..gzipped(b"") };
+            for (accepts, encoding) in [
+                (&[Encoding::Gzip, Encoding::Zstd][..], Encoding::Zstd),
+                (&[Encoding::Gzip], Encoding::Gzip),
+                (&[], Encoding::Identity),
+            ] {
+                let (as_what, body) = Forms::new(accepts).outgoing(&batch).await;
+                assert_eq!(as_what, encoding);
+                assert_eq!(Inflater::new().inflate(encoding, &body, plain.len()).unwrap().bytes, plain);
+            }
         }
     }
 
     /// Scenario: a stored body is damaged and the target lists no encoding.
     /// Guarantee: it goes out as it is; no verdict is made here.
-    #[test]
-    fn a_damaged_body_goes_out_as_it_is() {
+    #[tokio::test]
+    async fn a_damaged_body_goes_out_as_it_is() {
         let batch = Batch { body: Bytes::from_static(b"not gzip"), ..gzipped(b"x") };
-        assert_eq!(Forms::new(&[]).outgoing(&batch), (Encoding::Gzip, batch.body.clone()));
+        assert_eq!(Forms::new(&[]).outgoing(&batch).await, (Encoding::Gzip, batch.body.clone()));
     }
 
     /// Scenario: a target was found to refuse gzip for one signal; a day passes.
@@ -145,9 +165,9 @@ mod tests {
         let logs = gzipped(b"x");
         let traces = Batch { signal: Signal::Traces, ..logs.clone() };
         forms.learn(Signal::Logs);
-        assert_eq!(forms.outgoing(&logs).0, Encoding::Identity);
-        assert_eq!(forms.outgoing(&traces).0, Encoding::Gzip);
+        assert_eq!(forms.outgoing(&logs).await.0, Encoding::Identity);
+        assert_eq!(forms.outgoing(&traces).await.0, Encoding::Gzip);
         tokio::time::advance(REMEMBERED).await;
-        assert_eq!(forms.outgoing(&logs).0, Encoding::Gzip);
+        assert_eq!(forms.outgoing(&logs).await.0, Encoding::Gzip);
     }
 }

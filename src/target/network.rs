@@ -103,7 +103,7 @@ impl<W: Wire> Network<W> {
         for signal in Signal::ALL {
             hosts[signal.index()] = Endpoint::parse(&config.name, "endpoint", network.endpoint(signal))?.host;
         }
-        Ok(Network { traced: Some(Traced::new(Arc::clone(tracer), config, network, hosts)), ..self })
+        Ok(Network { traced: Some(Traced::new(Arc::clone(tracer), config, network, &hosts)), ..self })
     }
 
     pub(super) const fn wire(&self) -> &W {
@@ -132,12 +132,12 @@ impl<W: Wire> Network<W> {
 
     async fn deliver(&self, shipment: &Shipment) -> Answer {
         let batch = &shipment.batch;
-        let (encoding, body) = self.forms.outgoing(batch);
+        let (encoding, body) = self.forms.outgoing(batch).await;
         let answer = self.export(shipment, encoding, body).await;
         if encoding == Encoding::Identity || !forms::may_blame_encoding(&answer) {
             return answer;
         }
-        let Some(plain) = forms::plain(batch) else { return answer };
+        let Some(plain) = self.forms.made_over(batch, Encoding::Identity).await else { return answer };
         let second = self.export(shipment, Encoding::Identity, plain).await;
         if matches!(second, Answer::Accepted { .. }) {
             tracing::info!(target_name = self.name, signal = %batch.signal, refused = %answer,

@@ -5,16 +5,18 @@
 //! when that is full they are lost, not waited for. Where they go is the composition root's affair.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, span, status};
 use tokio::sync::mpsc;
 
 use super::Shipment;
+use crate::batch::Signal;
 use crate::config::{NetworkConfig, Protocol, TargetConfig};
 use crate::otlp::answer::Answer;
+use crate::otlp::values::{nanos, number, text};
 
 /// Spans that wait to be sent at most; about half a kilobyte each.
 const WAITING: usize = 2048;
@@ -54,9 +56,8 @@ pub(super) struct Traced {
     protocol: Protocol,
     /// Name of the spans.
     name: String,
-    attributes: Vec<KeyValue>,
-    /// Host of each signal's endpoint.
-    hosts: [String; 3],
+    /// Of each signal's spans.
+    attributes: [Vec<KeyValue>; 3],
 }
 
 /// A request under way, and its span.
@@ -66,27 +67,35 @@ pub(super) struct Underway<'a> {
 }
 
 impl Traced {
-    /// `hosts` as in [`NetworkConfig::endpoints`].
+    /// `hosts` are those of each signal's endpoint.
     pub(super) fn new(
         tracer: Arc<Tracer>,
         config: &TargetConfig,
         network: &NetworkConfig,
-        hosts: [String; 3],
+        hosts: &[String; 3],
     ) -> Traced {
         let cluster = if config.cluster.is_empty() { &config.name } else { &config.cluster };
-        let (name, system) = match network.protocol {
-            Protocol::OtlpGrpc => ("cross-cluster.grpc.Export".to_owned(), ("rpc.system", "grpc")),
-            Protocol::OtlpHttp => (format!("cross-cluster.{cluster}"), ("http.request.method", "POST")),
+        let name = match network.protocol {
+            Protocol::OtlpGrpc => "cross-cluster.grpc.Export".to_owned(),
+            Protocol::OtlpHttp => format!("cross-cluster.{cluster}"),
         };
-        let attributes = [
-            system,
-            ("cross_cluster.source", tracer.source.as_str()),
-            ("cross_cluster.target", cluster),
-            ("spillway.target", &config.name),
-        ];
-        let attributes = attributes.into_iter().filter(|(_, value)| !value.is_empty());
-        let attributes = attributes.map(|(key, value)| text(key, value)).collect();
-        Traced { tracer, protocol: network.protocol, name, attributes, hosts }
+        let attributes = Signal::ALL.map(|signal| {
+            let (service, method) = signal.grpc_path()[1..].split_once('/').unwrap_or_default();
+            let call = match network.protocol {
+                Protocol::OtlpGrpc => vec![("rpc.system", "grpc"), ("rpc.service", service), ("rpc.method", method)],
+                Protocol::OtlpHttp => vec![("http.request.method", "POST"), ("url.path", signal.http_path())],
+            };
+            let ends = [
+                ("cross_cluster.source", tracer.source.as_str()),
+                ("cross_cluster.target", cluster),
+                ("spillway.target", &config.name),
+                ("server.address", &hosts[signal.index()]),
+                ("spillway.signal", signal.as_str()),
+            ];
+            let known = call.into_iter().chain(ends).filter(|(_, value)| !value.is_empty());
+            known.map(|(key, value)| text(key, value)).collect()
+        });
+        Traced { tracer, protocol: network.protocol, name, attributes }
     }
 
     /// Begins the span of a request, if it is one that is traced.
@@ -97,14 +106,7 @@ impl Traced {
         let batch = &shipment.batch;
         let parent = batch.headers.iter().find(|(name, _)| **name == *TRACEPARENT.as_str());
         let parent = parent.and_then(|(_, value)| Context::read(value));
-        let mut attributes = self.attributes.clone();
-        attributes.push(text("server.address", &self.hosts[batch.signal.index()]));
-        let (service, method) = batch.signal.grpc_path()[1..].split_once('/').unwrap_or_default();
-        match self.protocol {
-            Protocol::OtlpGrpc => attributes.extend([text("rpc.service", service), text("rpc.method", method)]),
-            Protocol::OtlpHttp => attributes.push(text("url.path", batch.signal.http_path())),
-        }
-        attributes.push(text("spillway.signal", batch.signal.as_str()));
+        let mut attributes = self.attributes[batch.signal.index()].clone();
         attributes.push(number("spillway.items", i64::from(batch.items)));
         attributes.push(text("spillway.batch_id", &shipment.id.to_string()));
         let span = Span {
@@ -114,7 +116,7 @@ impl Traced {
             flags: SAMPLED | if parent.is_some() { REMOTE_PARENT } else { 0 },
             name: self.name.clone(),
             kind: span::SpanKind::Client.into(),
-            start_time_unix_nano: now(),
+            start_time_unix_nano: nanos(SystemTime::now()),
             attributes,
             ..Span::default()
         };
@@ -134,7 +136,7 @@ impl Underway<'_> {
     /// Ends with the answer. A request that is given up has no span.
     pub(super) fn end(mut self, answer: &Answer) {
         let span = &mut self.span;
-        span.end_time_unix_nano = now();
+        span.end_time_unix_nano = nanos(SystemTime::now());
         span.attributes.extend(match (answer, self.traced.protocol) {
             (Answer::Grpc { code, .. }, _) => Some(number("rpc.grpc.status_code", i64::from(*code))),
             (Answer::Http { status, .. }, _) => Some(number("http.response.status_code", i64::from(*status))),
@@ -199,24 +201,6 @@ fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 fn random_id() -> Vec<u8> {
     rand::random::<u128>().to_be_bytes().to_vec()
-}
-
-/// Nanoseconds since the Unix epoch.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn text(key: &str, value: &str) -> KeyValue {
-    pair(key, Value::StringValue(value.to_owned()))
-}
-
-fn number(key: &str, value: i64) -> KeyValue {
-    pair(key, Value::IntValue(value))
-}
-
-fn pair(key: &str, value: Value) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
 #[cfg(test)]

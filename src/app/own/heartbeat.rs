@@ -2,7 +2,7 @@
 //! no longer reaches it. The alerts of a cluster that is cut off may not get out.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -13,10 +13,11 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
-use super::{Own, now, resource, scope};
+use super::{Own, resource, scope};
 use crate::batch::Signal;
 use crate::deliver::Deliver;
 use crate::otlp::tag::Tags;
+use crate::otlp::values::nanos;
 
 /// Beats every `every` until `stop` turns true. A beat that does not get through is not sent again: the next one says more.
 pub(in crate::app) async fn run(
@@ -45,7 +46,7 @@ pub(in crate::app) async fn run(
 
 fn beat() -> Vec<u8> {
     let value = Some(number_data_point::Value::AsInt(1));
-    let point = NumberDataPoint { time_unix_nano: now(), value, ..NumberDataPoint::default() };
+    let point = NumberDataPoint { time_unix_nano: nanos(SystemTime::now()), value, ..NumberDataPoint::default() };
     let metric = Metric {
         name: "spillway.heartbeat".to_owned(),
         description: "1 each time that the gateway reaches its primary.".to_owned(),
