@@ -38,7 +38,7 @@ impl Client {
     pub(crate) fn patient(transport: Transport, address: SocketAddr, seconds: u64) -> Client {
         let protocol = if transport == Transport::Grpc { "otlp_grpc" } else { "otlp_http" };
         let text = format!(
-            "targets: {{door: {{protocol: {protocol}, endpoint: \"http://{address}\", timeout: {seconds}s}}}}\nchain: {{primary: door}}\n"
+            "targets: {{door: {{protocol: {protocol}, endpoint: \"http://{address}\", timeout: {seconds}s, accepts: [gzip, zstd]}}}}\nchain: {{primary: door}}\n"
         );
         let source = Source::Text { name: "client".to_owned(), text };
         let config = Config::load(&source, &[], &|_| None).unwrap().config;
