@@ -1,7 +1,9 @@
 //! Bytes that were changed at random, for tests of everything that reads bytes of others.
 //!
 //! Always the same ones, so that a change is judged by what it changed; with `SPILLWAY_TEST_COUNTS=release` a hundred times as many, of
-//! a seed that is new each time and printed when a test fails.
+//! a seed that is new each time and printed in the end.
+
+use std::time::Instant;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -16,7 +18,7 @@ const EDGES: [&[u8]; 6] = [&[0], &[0xff; 4], &[0x7f], &[0x80, 1], &[0xff; 10], &
 pub(crate) fn fuzz(sound: &[Vec<u8>], mut read: impl FnMut(&[u8])) {
     let release = std::env::var("SPILLWAY_TEST_COUNTS").is_ok_and(|counts| counts == "release");
     let (seed, count) = if release { (rand::random(), 100 * COUNT) } else { (7, COUNT) };
-    let told = Told(seed);
+    let mut told = Told { seed, read: 0, begun: Instant::now() };
     let mut random = StdRng::seed_from_u64(seed);
     for _ in 0..count {
         let mut bytes = sound[random.random_range(0..sound.len())].clone();
@@ -24,8 +26,8 @@ pub(crate) fn fuzz(sound: &[Vec<u8>], mut read: impl FnMut(&[u8])) {
             change(&mut bytes, sound, &mut random);
         }
         read(&bytes);
+        told.read += 1;
     }
-    drop(told);
 }
 
 fn change(bytes: &mut Vec<u8>, sound: &[Vec<u8>], random: &mut StdRng) {
@@ -50,13 +52,16 @@ fn change(bytes: &mut Vec<u8>, sound: &[Vec<u8>], random: &mut StdRng) {
     }
 }
 
-/// Says the seed when a test ends by a panic.
-struct Told(u64);
+/// Says in the end what was done, with the seed that does it again.
+struct Told {
+    seed: u64,
+    read: u32,
+    begun: Instant,
+}
 
 impl Drop for Told {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the seed of the changes was {}", self.0);
-        }
+        let Told { seed, read, begun } = self;
+        eprintln!("fuzzed: {read} readings in {:.0} s, the seed was {seed}", begun.elapsed().as_secs_f64());
     }
 }
