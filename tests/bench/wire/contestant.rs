@@ -27,18 +27,15 @@ pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
     /// Bytes that the volume was given to write.
     pub(crate) written: f64,
-    /// Largest resident memory so far, in bytes.
+    /// Resident memory now, and at its largest, in bytes.
+    pub(crate) resident: u64,
     pub(crate) peak_resident: u64,
 }
 
 impl Usage {
-    /// What was used since `before`; the peak is that of the whole life.
+    /// What was used since `before`; of memory, what there is now, and the peak of the whole life.
     pub(crate) fn since(&self, before: &Usage) -> Usage {
-        Usage {
-            cpu_seconds: self.cpu_seconds - before.cpu_seconds,
-            written: self.written - before.written,
-            peak_resident: self.peak_resident,
-        }
+        Usage { cpu_seconds: self.cpu_seconds - before.cpu_seconds, written: self.written - before.written, ..*self }
     }
 }
 
@@ -49,17 +46,32 @@ impl Contestant {
         let door = free_port();
         let config = folder.path().join("config.yaml");
         let (program, arguments, text) = match name {
-            "spillway" | "one by one" => {
-                let merge = if name == "one by one" { ", merge: {below: 0}" } else { "" };
-                (env!("CARGO_BIN_EXE_spillway").to_owned(), vec!["run"], spillway(door, sink, merge, &folder))
+            "collector" => (collector_program()?, vec![], collector(door, sink, "gzip", None)),
+            "collector, zstd" => (collector_program()?, vec![], collector(door, sink, "zstd", None)),
+            "collector, persistent" => {
+                (collector_program()?, vec![], collector(door, sink, "gzip", Some(folder.path())))
             }
-            "collector" => (collector_program()?, Vec::new(), collector(door, sink, None)),
-            _ => (collector_program()?, Vec::new(), collector(door, sink, Some(folder.path()))),
+            "rotel" => (rotel_program()?, rotel(door, sink, &folder), String::new()),
+            _ => {
+                let (target, cluster) = match name {
+                    "one by one" => (", merge: {below: 0}", ""),
+                    "spillway, tagging" => {
+                        ("", "cluster: {name: aws-eu-west-1-prod-01, region: eu-west-1, action: upsert}\n")
+                    }
+                    "spillway, zstd" => (", accepts: [gzip, zstd]", ""),
+                    _ => ("", ""),
+                };
+                let text = format!("{cluster}{}", spillway(door, sink, target, &folder));
+                (env!("CARGO_BIN_EXE_spillway").to_owned(), vec!["run".to_owned()], text)
+            }
         };
-        fs::write(&config, text).map_err(|error| error.to_string())?;
+        fs::write(&config, &text).map_err(|error| error.to_string())?;
         let log = fs::File::create(folder.path().join("log")).map_err(|error| error.to_string())?;
         let mut command = Command::new("taskset");
-        command.args(["-c", "0"]).arg(program).args(arguments).arg("--config").arg(&config);
+        command.args(["-c", "0"]).arg(program).args(arguments);
+        if !text.is_empty() {
+            command.arg("--config").arg(&config);
+        }
         command.env("GOMAXPROCS", "1").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().map_err(|error| format!("taskset: {error}"))?;
         let mut contestant = Contestant { command, child, door, folder };
@@ -111,10 +123,12 @@ impl Contestant {
             let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
             line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).unwrap_or_default()
         };
+        let status = read("status")?;
         Ok(Usage {
             cpu_seconds: cpu_seconds(&read("stat")?),
             written: volume::written(self.folder()),
-            peak_resident: field(&read("status")?, "VmHWM:") << 10,
+            resident: field(&status, "VmRSS:") << 10,
+            peak_resident: field(&status, "VmHWM:") << 10,
         })
     }
 }
@@ -150,20 +164,49 @@ pub(crate) fn free_port() -> SocketAddr {
 }
 
 fn collector_program() -> Result<String, String> {
-    let build = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/build");
-    let output = Command::new(build).stderr(Stdio::inherit()).output().map_err(|error| format!("{build}: {error}"))?;
+    Ok(format!("{}/otelcol", printed("tests/interop/build", &[])?))
+}
+
+fn rotel_program() -> Result<String, String> {
+    let requirements = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/wire/rotel.txt");
+    let python = printed("tests/interop/python/setup", &[requirements])?;
+    let find = "import rotel, pathlib; print(pathlib.Path(rotel.__file__).parent / 'rotel-agent')";
+    printed(&python, &["-c", find])
+}
+
+/// What a program prints, one that is named from the top of the checkout.
+fn printed(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(program);
+    let output = Command::new(&program).args(arguments).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("{}: {error}", program.display()))?;
     if !output.status.success() {
-        return Err("the collector could not be built".to_owned());
+        return Err(format!("{} ended with {}", program.display(), output.status));
     }
-    Ok(format!("{}/otelcol", String::from_utf8_lossy(&output.stdout).trim()))
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// As it comes, but for places and for a size of messages as the others take it.
+fn rotel(door: SocketAddr, sink: SocketAddr, folder: &tempfile::TempDir) -> Vec<String> {
+    let own = |file| folder.path().join(file).display().to_string();
+    [
+        ("--otlp-grpc-endpoint", door.to_string()),
+        ("--otlp-http-endpoint", free_port().to_string()),
+        ("--otlp-grpc-max-recv-msg-size-mib", "64".to_owned()),
+        ("--exporter", "otlp".to_owned()),
+        ("--otlp-exporter-endpoint", format!("http://{sink}")),
+        ("--pid-file", own("pid")),
+        ("--log-file", own("rotel.log")),
+    ]
+    .into_iter()
+    .fold(vec!["start".to_owned()], |line, (key, value)| [line, vec![key.to_owned(), value]].concat())
 }
 
 /// A backlog is sent as fast as the sink takes it: what a hub is spared by default is not what is measured.
-fn spillway(door: SocketAddr, sink: SocketAddr, merge: &str, folder: &tempfile::TempDir) -> String {
+fn spillway(door: SocketAddr, sink: SocketAddr, target: &str, folder: &tempfile::TempDir) -> String {
     format!(
         "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"{door}\"}}}}}}}}\n\
          queue: {{directory: {}/queue}}\n\
-         targets: {{hub: {{protocol: otlp_grpc, endpoint: \"http://{sink}\"{merge}}}}}\n\
+         targets: {{hub: {{protocol: otlp_grpc, endpoint: \"http://{sink}\"{target}}}}}\n\
          chain: {{primary: hub}}\n\
          replay: {{rate: 10GiB}}\n\
          admin: {{endpoint: 127.0.0.1:0}}\n",
@@ -172,7 +215,7 @@ fn spillway(door: SocketAddr, sink: SocketAddr, merge: &str, folder: &tempfile::
 }
 
 /// With a folder its queue lies in there, with an fsync before each OK, and it tries again every second for ever.
-fn collector(door: SocketAddr, sink: SocketAddr, queue: Option<&Path>) -> String {
+fn collector(door: SocketAddr, sink: SocketAddr, compression: &str, queue: Option<&Path>) -> String {
     let pipelines =
         ["traces", "metrics", "logs"].map(|signal| format!("{signal}: {{receivers: [otlp], exporters: [otlp]}}"));
     let (extension, used, persistent) = queue.map_or_else(Default::default, |folder| {
@@ -185,7 +228,7 @@ fn collector(door: SocketAddr, sink: SocketAddr, queue: Option<&Path>) -> String
     });
     format!(
         "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"{door}\"}}}}}}}}\n{extension}\
-         exporters: {{otlp: {{endpoint: \"{sink}\", tls: {{insecure: true}}, compression: gzip{persistent}}}}}\n\
+         exporters: {{otlp: {{endpoint: \"{sink}\", tls: {{insecure: true}}, compression: {compression}{persistent}}}}}\n\
          service: {{{used}telemetry: {{metrics: {{level: none}}}}, pipelines: {{{}}}}}\n",
         pipelines.join(", ")
     )

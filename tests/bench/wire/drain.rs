@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Advice, fadvise};
-use spillway::batch::Signal;
+use spillway::batch::{Encoding, Signal};
 
 use crate::contestant::{self, Contestant, Usage};
-use crate::{IN_FLIGHT, load, payload, sink};
+use crate::payload::{self, Payload};
+use crate::{IN_FLIGHT, load, sink};
 
 /// Longer than the collector needs for a GiB.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -34,10 +35,11 @@ pub(crate) async fn small(requests: usize) -> ExitCode {
         (Signal::Metrics, requests, Duration::ZERO),
         (Signal::Metrics, requests / 20, FAR),
     ] {
-        let body = payload::gzip_request(signal, payload::FEW);
-        println!("{requests} requests of {signal}, {} bytes each, each answered after {latency:?}", body.len());
+        let payload = Payload::new(signal, payload::FEW, Encoding::Gzip);
+        let bytes = payload.body.len();
+        println!("{requests} requests of {signal}, {bytes} bytes each, each answered after {latency:?}");
         for name in ["spillway", "one by one"] {
-            match drain(name, (signal, payload::FEW), requests, latency).await {
+            match drain(name, &payload, requests, latency).await {
                 Ok(drained) => _ = drained.told(name, requests as u64 * payload::FEW),
                 Err(error) => {
                     println!("DID NOT RUN: {name}: {error}");
@@ -54,9 +56,10 @@ pub(crate) async fn run(requests: usize) -> ExitCode {
     println!(
         "{requests} requests of logs taken while the sink was away, then drained from a cold disk, with the start"
     );
+    let payload = Payload::new(Signal::Logs, payload::ITEMS, Encoding::Gzip);
     let mut rates = Vec::new();
     for name in ["spillway", "collector, persistent"] {
-        match drain(name, (Signal::Logs, payload::ITEMS), requests, Duration::ZERO).await {
+        match drain(name, &payload, requests, Duration::ZERO).await {
             Ok(drained) => rates.push(drained.told(name, requests as u64 * payload::ITEMS)),
             Err(error) => println!("DID NOT RUN: {name}: {error}"),
         }
@@ -83,23 +86,17 @@ impl Drained {
     }
 }
 
-async fn drain(
-    name: &str,
-    (signal, items): (Signal, u64),
-    requests: usize,
-    latency: Duration,
-) -> Result<Drained, String> {
-    let body = payload::gzip_request(signal, items);
+async fn drain(name: &str, payload: &Payload, requests: usize, latency: Duration) -> Result<Drained, String> {
     let away = contestant::free_port();
     let mut contestant = Contestant::start(name, away)?;
     let client = load::Client::connect(contestant.door()).await?;
-    client.send(signal, &body, requests, IN_FLIGHT).await?;
+    client.send(payload, requests, IN_FLIGHT).await?;
     contestant.stop()?;
     let stored = forget(contestant.folder());
-    let sink = sink::Sink::start((body, items), away, latency).await.map_err(|error| error.to_string())?;
+    let sink = sink::Sink::start(payload.clone(), away, latency).await.map_err(|error| error.to_string())?;
     let begun = Instant::now();
     contestant.start_again()?;
-    sink.until(requests as u64 * items, PATIENCE).await?;
+    sink.until(requests as u64 * payload.items, PATIENCE).await?;
     Ok(Drained { seconds: begun.elapsed().as_secs_f64(), stored, usage: contestant.usage()? })
 }
 

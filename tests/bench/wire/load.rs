@@ -9,8 +9,9 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use spillway::batch::Signal;
 use tokio::net::TcpStream;
+
+use crate::payload::Payload;
 
 pub(crate) struct Client {
     sender: http2::SendRequest<Full<Bytes>>,
@@ -32,24 +33,18 @@ impl Client {
     }
 
     /// Sends `requests` times and waits for each OK; anything else is an error.
-    pub(crate) async fn send(
-        &self,
-        signal: Signal,
-        gzip: &Bytes,
-        requests: usize,
-        in_flight: usize,
-    ) -> Result<(), String> {
-        let mut framed = BytesMut::with_capacity(gzip.len() + 5);
+    pub(crate) async fn send(&self, payload: &Payload, requests: usize, in_flight: usize) -> Result<(), String> {
+        let mut framed = BytesMut::with_capacity(payload.body.len() + 5);
         framed.put_u8(1);
-        framed.put_u32(u32::try_from(gzip.len()).map_err(|error| error.to_string())?);
-        framed.extend_from_slice(gzip);
+        framed.put_u32(u32::try_from(payload.body.len()).map_err(|error| error.to_string())?);
+        framed.extend_from_slice(&payload.body);
         let framed = framed.freeze();
         let mut flying = FuturesUnordered::new();
         for _ in 0..requests {
             if flying.len() == in_flight {
                 flying.next().await.expect("some are in flight")?;
             }
-            flying.push(self.one(signal, framed.clone()));
+            flying.push(self.one(payload, framed.clone()));
         }
         while let Some(answer) = flying.next().await {
             answer?;
@@ -57,10 +52,10 @@ impl Client {
         Ok(())
     }
 
-    async fn one(&self, signal: Signal, framed: Bytes) -> Result<(), String> {
-        let request = Request::post(format!("http://{}{}", self.authority, signal.grpc_path()))
+    async fn one(&self, payload: &Payload, framed: Bytes) -> Result<(), String> {
+        let request = Request::post(format!("http://{}{}", self.authority, payload.signal.grpc_path()))
             .header("content-type", "application/grpc")
-            .header("grpc-encoding", "gzip")
+            .header("grpc-encoding", payload.encoding.as_str())
             .header("te", "trailers")
             .body(Full::new(framed))
             .expect("a valid request");

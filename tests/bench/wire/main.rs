@@ -1,10 +1,10 @@
-//! What a million items cost: CPU seconds of spillway, durable, beside an OpenTelemetry Collector with its memory queue.
+//! What a million items cost: CPU seconds of spillway, durable, beside an OpenTelemetry Collector and rotel.
 //!
-//! The same gzip requests over gRPC into each contestant and out of it into the same sink. The contestant runs alone on
-//! the first core; generator and sink share the second, and it is said when they were the limit. What arrives is counted.
+//! The same requests over gRPC into each contestant and out of it into the same sink. The contestant runs alone on the first core;
+//! generator and sink share the second, and it is said when they were the limit. What arrives is counted.
 //!
 //! ```text
-//! cargo bench --bench wire -- [--requests 1000] [--signal logs] [--only spillway|collector]
+//! cargo bench --bench wire -- [--requests 1000] [--signal logs] [--only "collector, persistent"]
 //! cargo bench --bench wire -- --backlog 3500
 //! cargo bench --bench wire -- --small 50000
 //! ```
@@ -26,12 +26,23 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use spillway::batch::Signal;
+use spillway::batch::{Encoding, Signal};
 
 use contestant::{Contestant, Usage};
+use payload::Payload;
 
 /// Requests sent before measuring, so that connections stand and buffers are warm.
 const WARM_UP: usize = 100;
+/// In gzip but where the name says otherwise; "tagging" adds to each resource.
+const CONTESTANTS: [&str; 7] = [
+    "spillway",
+    "spillway, tagging",
+    "spillway, zstd",
+    "collector",
+    "collector, zstd",
+    "collector, persistent",
+    "rotel",
+];
 /// Requests in flight.
 const IN_FLIGHT: usize = 16;
 
@@ -64,6 +75,8 @@ struct Row {
     items: u64,
     seconds: f64,
     usage: Usage,
+    /// Resident before the first request, in bytes.
+    idle: u64,
     busy_load_core: f64,
 }
 
@@ -82,7 +95,7 @@ fn main() -> ExitCode {
     let mut rows = Vec::new();
     let mut missing = false;
     for signal in signals {
-        for name in ["spillway", "collector"] {
+        for name in CONTESTANTS {
             if args.only.as_ref().is_some_and(|only| only != name) {
                 continue;
             }
@@ -100,52 +113,65 @@ fn main() -> ExitCode {
 }
 
 async fn measure(name: &'static str, signal: Signal, requests: usize) -> Result<Row, String> {
-    let body = payload::gzip_request(signal, payload::ITEMS);
-    let (expected, port) = ((body.clone(), payload::ITEMS), ([127, 0, 0, 1], 0).into());
-    let sink = sink::Sink::start(expected, port, Duration::ZERO).await.map_err(|error| error.to_string())?;
+    let encoding = if name.ends_with("zstd") { Encoding::Zstd } else { Encoding::Gzip };
+    let (payload, port) = (Payload::new(signal, payload::ITEMS, encoding), ([127, 0, 0, 1], 0).into());
+    let sink = sink::Sink::start(payload.clone(), port, Duration::ZERO).await.map_err(|error| error.to_string())?;
     let mut contestant = Contestant::start(name, sink.address())?;
+    let idle = contestant.usage()?.resident;
     let client = load::Client::connect(contestant.door()).await?;
 
-    client.send(signal, &body, WARM_UP, IN_FLIGHT).await?;
+    client.send(&payload, WARM_UP, IN_FLIGHT).await?;
     sink.until(WARM_UP as u64 * payload::ITEMS, Duration::from_secs(30)).await?;
     let before = contestant.usage()?;
     let load_before = contestant::own_cpu_seconds();
     let began = std::time::Instant::now();
-    client.send(signal, &body, requests, IN_FLIGHT).await?;
+    client.send(&payload, requests, IN_FLIGHT).await?;
     let acked = began.elapsed().as_secs_f64();
     let items = requests as u64 * payload::ITEMS;
     sink.until(WARM_UP as u64 * payload::ITEMS + items, Duration::from_secs(120)).await?;
     let usage = contestant.usage()?.since(&before);
     let busy_load_core = (contestant::own_cpu_seconds() - load_before) / began.elapsed().as_secs_f64();
-    Ok(Row { contestant: name, signal, items, seconds: acked, usage, busy_load_core })
+    Ok(Row { contestant: name, signal, items, seconds: acked, usage, idle, busy_load_core })
 }
 
 fn print_table(rows: &[Row]) {
     println!(
-        "{:<10} {:<8} {:>14} {:>12} {:>10} {:>14} {:>10}",
-        "", "signal", "CPU s/million", "acked/s", "peak MiB", "disk B/item", "load core"
+        "{:<21} {:<8} {:>13} {:>10} {:>8} {:>8} {:>12} {:>10}",
+        "", "signal", "CPU s/million", "acked/s", "idle MiB", "peak MiB", "disk B/item", "load core"
     );
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     for row in rows {
-        let millions = row.items as f64 / 1e6;
         println!(
-            "{:<10} {:<8} {:>14.2} {:>12.0} {:>10.0} {:>14.1} {:>9.0}%{}",
+            "{:<21} {:<8} {:>13.2} {:>10.0} {:>8.0} {:>8.0} {:>12.1} {:>9.0}%{}",
             row.contestant,
             row.signal.as_str(),
-            row.usage.cpu_seconds / millions,
+            row.usage.cpu_seconds / (row.items as f64 / 1e6),
             row.items as f64 / row.seconds,
-            row.usage.peak_resident as f64 / f64::from(1 << 20),
+            mib(row.idle),
+            mib(row.usage.peak_resident),
             row.usage.written / row.items as f64,
             row.busy_load_core * 100.0,
             if row.busy_load_core > 0.95 { "  generator and sink were the limit of acked/s" } else { "" }
         );
     }
     for signal in Signal::ALL {
-        let cost = |name| {
-            let row = rows.iter().find(|row| row.contestant == name && row.signal == signal)?;
-            Some(row.usage.cpu_seconds / row.items as f64)
-        };
-        if let (Some(ours), Some(theirs)) = (cost("spillway"), cost("collector")) {
-            println!("{signal}: spillway, durable, costs 1/{:.1} of the collector in memory", theirs / ours);
+        let of = |name: &str| rows.iter().find(|row| row.contestant == name && row.signal == signal);
+        let cost = |row: &Row| row.usage.cpu_seconds / row.items as f64;
+        for (ours, theirs) in [
+            ("spillway", "collector"),
+            ("spillway", "rotel"),
+            ("spillway, tagging", "collector"),
+            ("spillway, zstd", "collector, zstd"),
+        ] {
+            if let (Some(mine), Some(others)) = (of(ours), of(theirs)) {
+                println!("{signal}: {ours}, durable, costs 1/{:.1} of {theirs} in memory", cost(others) / cost(mine));
+            }
+        }
+        if let (Some(mine), Some(others)) = (of("spillway"), of("collector, persistent")) {
+            let times = (mine.items as f64 / mine.seconds) / (others.items as f64 / others.seconds);
+            println!(
+                "{signal}: spillway acknowledges {times:.1} times as many a second as the collector with its persistent queue"
+            );
         }
     }
 }

@@ -15,7 +15,8 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use spillway::batch::Signal;
+use spillway::batch::{Encoding, Signal};
+use spillway::otlp::inflate::Deflater;
 
 /// Items in a usual request.
 pub(crate) const ITEMS: u64 = 1000;
@@ -23,12 +24,31 @@ pub(crate) const ITEMS: u64 = 1000;
 /// Items in a small one, which is about 2 KiB of gzip: what an SDK sends by itself.
 pub(crate) const FEW: u64 = 20;
 
-/// The request of that signal with so many items, in gzip at the level that exporters use by default.
-pub(crate) fn gzip_request(signal: Signal, items: u64) -> Bytes {
-    let plain = request(signal, items);
+/// A request as it travels.
+#[derive(Clone)]
+pub(crate) struct Payload {
+    pub(crate) signal: Signal,
+    pub(crate) encoding: Encoding,
+    pub(crate) body: Bytes,
+    pub(crate) items: u64,
+}
+
+impl Payload {
+    /// The request of that signal with so many items; in gzip at the level that exporters use by default.
+    pub(crate) fn new(signal: Signal, items: u64, encoding: Encoding) -> Payload {
+        let plain = request(signal, items);
+        let body = match encoding {
+            Encoding::Gzip => gzip(&plain),
+            _ => Deflater::new().compress(encoding, &plain).into(),
+        };
+        Payload { signal, encoding, body, items }
+    }
+}
+
+fn gzip(plain: &[u8]) -> Bytes {
     let mut compressor = Compressor::new(CompressionLvl::new(6).expect("a valid level"));
     let mut out = vec![0; compressor.gzip_compress_bound(plain.len())];
-    let len = compressor.gzip_compress(&plain, &mut out).expect("room for the bound");
+    let len = compressor.gzip_compress(plain, &mut out).expect("room for the bound");
     out.truncate(len);
     out.into()
 }

@@ -18,15 +18,17 @@ use spillway::otlp::inflate::Inflater;
 use spillway::otlp::skim::skim;
 use tokio::net::TcpListener;
 
+use crate::payload::Payload;
+
 pub(crate) struct Sink {
     address: SocketAddr,
     items: Arc<AtomicU64>,
 }
 
 impl Sink {
-    /// `expected` is the request as it was sent, and its items: one that comes unchanged need not be read to be counted. Each is
-    /// answered after `latency`.
-    pub(crate) async fn start(expected: (Bytes, u64), address: SocketAddr, latency: Duration) -> std::io::Result<Sink> {
+    /// `expected` is the request as it was sent: one that comes unchanged need not be read to be counted. Each is answered after
+    /// `latency`.
+    pub(crate) async fn start(expected: Payload, address: SocketAddr, latency: Duration) -> std::io::Result<Sink> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let items = Arc::new(AtomicU64::new(0));
@@ -65,13 +67,15 @@ impl Sink {
 async fn export(
     request: Request<Incoming>,
     counted: Arc<AtomicU64>,
-    expected: (Bytes, u64),
+    expected: Payload,
     latency: Duration,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     let path = request.uri().path().to_owned();
+    let named = request.headers().get("grpc-encoding").and_then(|encoding| encoding.to_str().ok()).unwrap_or_default();
+    let encoding = [Encoding::Gzip, Encoding::Zstd].into_iter().find(|encoding| encoding.as_str() == named);
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     if let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.grpc_path() == path) {
-        counted.fetch_add(count(signal, &body, &expected), Relaxed);
+        counted.fetch_add(count(signal, encoding, &body, &expected), Relaxed);
     }
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
@@ -84,12 +88,12 @@ async fn export(
     Ok(response)
 }
 
-fn count(signal: Signal, framed: &[u8], (expected, items): &(Bytes, u64)) -> u64 {
+fn count(signal: Signal, named: Option<Encoding>, framed: &[u8], expected: &Payload) -> u64 {
     let Some((prefix, message)) = framed.split_at_checked(5) else { return 0 };
-    if message == expected {
-        return *items;
+    if message == expected.body {
+        return expected.items;
     }
-    let encoding = if prefix[0] == 1 { Encoding::Gzip } else { Encoding::Identity };
+    let encoding = named.filter(|_| prefix[0] == 1).unwrap_or(Encoding::Identity);
     let mut inflater = Inflater::new();
     let Ok(inflated) = inflater.inflate(encoding, message, 64 << 20) else { return 0 };
     skim(signal, inflated.bytes).map_or(0, |skim| u64::from(skim.items))
