@@ -48,9 +48,9 @@ fn hex(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_sampled_request_carries_its_span() {
-    for protocol in BOTH {
-        let (answer, context, span) =
-            sent(protocol, 1.0, Reply::accept(), &shipment(Signal::Logs, Encoding::Gzip, "one")).await;
+    for (protocol, signal) in BOTH.into_iter().flat_map(|protocol| Signal::ALL.map(|signal| (protocol, signal))) {
+        let one = shipment(signal, Encoding::Gzip, "one");
+        let (answer, context, span) = sent(protocol, 1.0, Reply::accept(), &one).await;
         let span = span.unwrap();
         assert_eq!((answer, span.kind, &span.status), (Answer::accepted(), 3, &None));
         assert_eq!(context, format!("00-{}-{}-01", hex(&span.trace_id), hex(&span.span_id)));
@@ -63,9 +63,16 @@ async fn a_sampled_request_carries_its_span() {
             Protocol::OtlpHttp => ("cross-cluster.central", ("http.response.status_code", 200)),
         };
         assert_eq!((span.name.as_str(), value(&span, status.0)), (name, Some(Value::IntValue(status.1))));
-        let system = (value(&span, "rpc.system"), value(&span, "rpc.method"));
-        let grpc = protocol == Protocol::OtlpGrpc;
-        assert_eq!(system, if grpc { (text("grpc"), text("Export")) } else { (None, None) });
+        assert_eq!(value(&span, "spillway.signal"), text(signal.as_str()));
+        let called = ["rpc.system", "rpc.service", "rpc.method", "url.path"].map(|key| value(&span, key));
+        let service = signal.grpc_path()[1..].strip_suffix("/Export").unwrap();
+        assert_eq!(
+            called,
+            match protocol {
+                Protocol::OtlpGrpc => [text("grpc"), text(service), text("Export"), None],
+                Protocol::OtlpHttp => [None, None, None, text(signal.http_path())],
+            }
+        );
     }
 }
 
