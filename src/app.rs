@@ -153,7 +153,7 @@ impl App {
             own.spawn(own::traces::run(spans, to, Arc::clone(&tags), own_stopped.clone()));
         }
         if let Some(every) = telemetry.heartbeat {
-            own.spawn(own::heartbeat::run(every, Arc::clone(&deliver), tags, own_stopped));
+            own.spawn(own::heartbeat::run(every, cluster.name, Arc::clone(&deliver), tags, own_stopped));
         }
         let stats = Arc::new(receive::Stats::new());
         let told = Arc::new(Told::default());

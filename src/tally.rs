@@ -40,6 +40,17 @@ pub struct Distribution {
     pub sum: f64,
 }
 
+impl Distribution {
+    /// Adds what another histogram of the same bounds held.
+    pub fn add(&mut self, other: &Distribution) {
+        for (sum, (_, count)) in self.buckets.iter_mut().zip(&other.buckets) {
+            sum.1 += count;
+        }
+        self.count += other.count;
+        self.sum += other.sum;
+    }
+}
+
 impl Histogram {
     /// An empty histogram; `bounds` in seconds, rising.
     pub fn new(bounds: &'static [f64]) -> Histogram {
@@ -83,5 +94,8 @@ mod tests {
         assert_eq!(seen.buckets, [(0.001, 1), (0.1, 2)]);
         assert_eq!(seen.count, 3);
         assert!((seen.sum - 5.051).abs() < 1e-6);
+        let mut twice = seen.clone();
+        twice.add(&seen);
+        assert_eq!((twice.buckets, twice.count), (vec![(0.001, 2), (0.1, 4)], 6));
     }
 }

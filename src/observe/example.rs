@@ -8,6 +8,7 @@ use super::spillway::config::Durability;
 use super::spillway::deliver::snapshot::{BreakerState, ChainView, TargetView};
 use super::spillway::queue::ledger::Ledger;
 use super::spillway::queue::snapshot::{Depth, StoreState};
+use super::spillway::receive::snapshot::Spans;
 use super::spillway::tally::{Distribution, Histogram};
 use super::spillway::{deliver, queue, receive};
 
@@ -31,6 +32,7 @@ pub(super) fn doors() -> receive::snapshot::Snapshot {
         connections: 0,
         turned_away: Vec::new(),
         files: Vec::new(),
+        spans: ["home", "other"].map(|name| Spans { cluster: name.to_owned(), spans: 0, without_context: 0 }).to_vec(),
     }
 }
 
@@ -55,11 +57,13 @@ pub(super) fn queue() -> queue::snapshot::Snapshot {
         commit_duration: nothing(),
         commit_groups: 0,
         commit_batches: 0,
+        commit_bytes: 0,
         late_settles: 0,
         store_reopens: 0,
         clock_step_ms: None,
         durability: Durability::Fsync,
         dead_letters: (0, 0),
+        dead_letters_capacity: 1 << 30,
         dead_letters_expired: 0,
         dead_letters_unread: 0,
     }

@@ -2,6 +2,13 @@
 
 use super::wire::{self, delimited, key, skip};
 
+/// Key and value of an attribute.
+const KEY: u32 = 1;
+const VALUE: u32 = 2;
+/// The kind of a value that is text, and the last one there is.
+pub(super) const STRING: u32 = 1;
+const LAST_KIND: u32 = 8;
+
 /// Nesting up to which fields of unknown meaning are skipped (prost's recursion limit).
 const DEPTH: u32 = super::schema::MAX_DEPTH;
 
@@ -43,4 +50,34 @@ impl<'a> Field<'a> {
         }
         delimited(self.value).ok().map(|(message, _)| message)
     }
+}
+
+/// The value of an attribute, the last one where there are several.
+pub(super) enum Value<'a> {
+    Missing,
+    Text(&'a [u8]),
+    Other,
+}
+
+/// Key and value of a `KeyValue`; `None` where the bytes are none.
+pub(super) fn attribute(pair: &[u8]) -> Option<(&[u8], Value<'_>)> {
+    let (mut key, mut value) = (&[][..], Value::Missing);
+    for field in Fields(pair) {
+        let field = field?;
+        match field.number {
+            KEY => key = field.message()?,
+            VALUE => {
+                for kind in Fields(field.message()?) {
+                    let kind = kind?;
+                    match kind.number {
+                        STRING => value = Value::Text(kind.message()?),
+                        0..=LAST_KIND => value = Value::Other,
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Some((key, value))
 }

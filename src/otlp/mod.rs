@@ -5,6 +5,7 @@
 //! | [`inflate`] | what is inside a compressed body, within a limit |
 //! | [`skim`] | whether protobuf bytes are a well-formed export request, and how many items it holds |
 //! | [`split`], [`merge`] | the same request in parts, and several as one |
+//! | [`origin`] | from which clusters the spans of a request come |
 //! | [`tag`] | the same request with attributes at every resource |
 //! | [`json`] | the same request as OTLP/JSON, both ways |
 //! | [`malformed`] | what is wrong with a request, and where, in a sentence for its sender |
@@ -24,6 +25,7 @@ pub mod json;
 pub mod malformed;
 pub mod media;
 pub mod merge;
+pub mod origin;
 pub mod response;
 #[cfg(test)]
 mod samples;

@@ -327,8 +327,14 @@ impl Maker {
     }
 
     fn key_value(&mut self) -> KeyValue {
+        // Two of the keys mean something.
+        let key = match self.0.random_range(0..8) {
+            0 => "k8s.cluster.name".to_owned(),
+            1 => "cross_cluster.source".to_owned(),
+            _ => self.text(),
+        };
         KeyValue {
-            key: self.text(),
+            key,
             value: self.maybe(Maker::any_value),
             key_strindex: if self.0.random_bool(0.1) { self.i32() } else { 0 },
         }
@@ -408,7 +414,7 @@ impl Maker {
             parent_span_id: self.span_id(),
             flags: self.u32(),
             name: self.text(),
-            kind: self.i32(),
+            kind: if self.0.random() { self.0.random_range(0..=5) } else { self.i32() },
             start_time_unix_nano: self.u64(),
             end_time_unix_nano: self.u64(),
             attributes: self.attributes(),

@@ -29,6 +29,8 @@ pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) rule: Rule,
+    /// What the walk notes of it, where that is more than kind and rule say.
+    pub(super) noted: Option<Op>,
 }
 
 /// What a field holds.
@@ -101,6 +103,12 @@ pub(super) enum Op {
     Item,
     /// A member of a `oneof` that holds items.
     Choice,
+    /// A message of spans and whose they are.
+    Origin,
+    /// An item that is a span, its kind, and the id of its parent.
+    Span,
+    SpanKind,
+    Parent,
 }
 
 /// The `Export*ServiceRequest` of a signal.
@@ -144,6 +152,11 @@ impl Message {
 impl Field {
     /// How a value of this field is read when it comes in that wire type.
     const fn op(&self, wire: u32) -> Op {
+        if let Some(op) = self.noted
+            && wire == self.kind.wire()
+        {
+            return op;
+        }
         match (self.kind.wire(), self.kind, self.rule) {
             (wire::VARINT, _, Rule::Repeated) if wire == wire::DELIMITED => Op::PackedVarints,
             (wire::EIGHT, _, Rule::Repeated) if wire == wire::DELIMITED => Op::PackedEights,

@@ -3,18 +3,22 @@
 //! The verdict is that of the decoder which is generated from the same `.proto` files (prost): what it accepts is
 //! accepted, what it refuses is refused, and the counts agree. But nothing is built: the walk reads each byte once and
 //! allocates only to describe an error. It must stay near the speed of memory, since it looks at every byte that
-//! passes through the gateway. It knows nothing of compression, of JSON, or of what an attribute means.
+//! passes through the gateway. It knows nothing of compression, of JSON, or of what an attribute means; of spans it hands over to
+//! [`origin`](super::origin) what tells whose they are.
 
 use super::malformed::{Malformed, Place};
+use super::origin::{Notes, Origin, SpanNotes};
 use super::schema::{self, MAX_DEPTH, Message, Op, Step};
 use super::wire::{self, Flaw, delimited, fixed, key, skip, varint};
 use crate::batch::Signal;
 
 /// What the walk found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Skim {
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Skim<'a> {
     /// Spans, data points or log records.
     pub items: u32,
+    /// Of spans: how many of which cluster. Without spans it is empty.
+    pub origins: Vec<Origin<'a>>,
 }
 
 /// Checks `bytes` as an uncompressed `Export*ServiceRequest` of `signal` and counts its items.
@@ -23,10 +27,10 @@ pub struct Skim {
 ///
 /// # Errors
 /// [`Malformed`] with the path of the field and its offset when the bytes are no such message.
-pub fn skim(signal: Signal, bytes: &[u8]) -> Result<Skim, Malformed> {
-    let mut walk = Walk { items: 0 };
+pub fn skim(signal: Signal, bytes: &[u8]) -> Result<Skim<'_>, Malformed> {
+    let mut walk = Walk { items: 0, notes: Notes::default() };
     match walk.message(schema::request(signal), bytes, MAX_DEPTH) {
-        Ok(()) => Ok(Skim { items: walk.items }),
+        Ok(()) => Ok(Skim { items: walk.items, origins: walk.notes.origins }),
         Err(fault) => Err(mistaken(bytes).unwrap_or_else(|| fault.describe())),
     }
 }
@@ -41,8 +45,9 @@ fn mistaken(bytes: &[u8]) -> Option<Malformed> {
     Some(Malformed { path: String::new(), what: what.to_owned(), place: Place::Byte(0) })
 }
 
-struct Walk {
+struct Walk<'a> {
     items: u32,
+    notes: Notes<'a>,
 }
 
 /// The members of a message's `oneof` as they come by. The last one holds and displaces the items of the others.
@@ -51,8 +56,8 @@ struct Choice {
     items_before: u32,
 }
 
-impl Walk {
-    fn message(&mut self, message: &'static Message, bytes: &[u8], depth: u32) -> Result<(), Box<Fault>> {
+impl<'a> Walk<'a> {
+    fn message(&mut self, message: &'static Message, bytes: &'a [u8], depth: u32) -> Result<(), Box<Fault>> {
         let mut choice = Choice { held: None, items_before: self.items };
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -66,7 +71,7 @@ impl Walk {
 
     /// Reads the field at the start of `bytes`, which is not empty, and returns what lies behind it.
     #[inline(always)]
-    fn field<'a>(
+    fn field(
         &mut self,
         message: &'static Message,
         bytes: &'a [u8],
@@ -123,6 +128,31 @@ impl Walk {
                 self.child(message, step, member, depth)?;
                 Ok(rest)
             }
+            Op::Origin => {
+                let (resource_spans, rest) = delimited(value)?;
+                let before = self.items;
+                self.child(message, step, resource_spans, depth)?;
+                self.notes.resource_ends(resource_spans, self.items - before);
+                Ok(rest)
+            }
+            Op::Span => {
+                let (span, rest) = delimited(value)?;
+                self.items += 1;
+                self.notes.span = SpanNotes::default();
+                self.child(message, step, span, depth)?;
+                self.notes.span_ends(span);
+                Ok(rest)
+            }
+            Op::SpanKind => {
+                let (kind, rest) = varint(value)?;
+                self.notes.span.kind = kind as u32;
+                Ok(rest)
+            }
+            Op::Parent => {
+                let (id, rest) = delimited(value)?;
+                self.notes.span.has_parent = !id.is_empty();
+                Ok(rest)
+            }
             Op::PackedVarints => {
                 let (mut values, rest) = delimited(value)?;
                 while !values.is_empty() {
@@ -139,7 +169,7 @@ impl Walk {
     }
 
     #[inline(always)]
-    fn child(&mut self, parent: &'static Message, step: Step, bytes: &[u8], depth: u32) -> Result<(), Trouble> {
+    fn child(&mut self, parent: &'static Message, step: Step, bytes: &'a [u8], depth: u32) -> Result<(), Trouble> {
         let schema::Kind::Message(message) = parent.fields[step.field as usize].kind else {
             unreachable!("the schema gives message steps to message fields only")
         };

@@ -3,7 +3,7 @@
 //! It splices wire bytes and decodes nothing, so whatever a resource holds beside them, known or not, goes on as it came. A request
 //! whose resources have all of the attributes already is told apart without a copy: behind collectors that is the usual case.
 
-use super::fields::Fields;
+use super::fields::{Fields, STRING, Value, attribute};
 use super::wire::{DELIMITED, put_key, put_length_before};
 
 /// `ResourceSpans`, `ResourceMetrics` or `ResourceLogs` of a request; `Resource` of one of those; its attributes: all have this number.
@@ -11,9 +11,6 @@ const ONE: u32 = 1;
 /// Key and value of an attribute.
 const KEY: u32 = 1;
 const VALUE: u32 = 2;
-/// The kind of a value that is text, and the last one there is.
-const STRING: u32 = 1;
-const LAST_KIND: u32 = 8;
 
 /// Attributes for every resource.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +39,14 @@ impl Tags {
             tags.push(Tag { key: key.to_owned(), value: value.to_owned(), field: message(ONE, &pair) });
         }
         Tags { tags, upsert }
+    }
+
+    /// What a resource that comes with `value` for `key` goes on with; empty stands for none.
+    pub fn becomes<'a>(&'a self, key: &str, value: &'a str) -> &'a str {
+        match self.tags.iter().find(|tag| tag.key == key) {
+            Some(tag) if self.upsert || value.is_empty() => &tag.value,
+            _ => value,
+        }
     }
 
     /// The request with the tags; `None` where it has them, or where the bytes are no request.
@@ -139,24 +144,7 @@ impl Tags {
 
     /// Which tag an attribute stands for, if any, and whether it may stay.
     fn finds(&self, pair: &[u8]) -> Option<Option<(usize, Found)>> {
-        let (mut key, mut value) = (&[][..], Value::Missing);
-        for field in Fields(pair) {
-            let field = field?;
-            match field.number {
-                KEY => key = field.message()?,
-                VALUE => {
-                    for kind in Fields(field.message()?) {
-                        let kind = kind?;
-                        match kind.number {
-                            STRING => value = Value::Text(kind.message()?),
-                            0..=LAST_KIND => value = Value::Other,
-                            _ => {}
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
+        let (key, value) = attribute(pair)?;
         let Some(at) = self.tags.iter().position(|tag| tag.key.as_bytes() == key) else { return Some(None) };
         let found = match value {
             Value::Missing | Value::Text([]) => Found::Wrong,
@@ -181,13 +169,6 @@ struct Has {
 enum Found {
     Right,
     Wrong,
-}
-
-/// The value of an attribute, the last one where there are several.
-enum Value<'a> {
-    Missing,
-    Text(&'a [u8]),
-    Other,
 }
 
 /// A field that holds a message or text.

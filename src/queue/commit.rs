@@ -180,9 +180,9 @@ impl Committer {
 
     fn write(&mut self, appends: Vec<Append>, ends: &mut Vec<End>) -> Result<(), StoreError> {
         let engine = Arc::clone(&self.engine);
-        let bytes: usize = appends.iter().map(|append| append.batch.weight() + 256).sum();
-        let settled: usize = ends.iter().map(|end| end.how.bytes() + 256).sum();
-        let changes = engine.begin(bytes + settled + 1024);
+        let stored: usize = appends.iter().map(|append| append.batch.weight()).sum();
+        let settled: usize = ends.iter().map(|end| end.how.bytes()).sum();
+        let changes = engine.begin(stored + settled + 256 * (appends.len() + ends.len()) + 1024);
         let mut group = Group::new(changes, self.books, self.dead, self.shared.clock.now_ms());
         let mut waiters = Vec::with_capacity(appends.len());
         let epoch = self.shared.epoch.load(Relaxed);
@@ -198,6 +198,7 @@ impl Committer {
             self.shared.counts.commit_duration.observe(begun.elapsed());
             self.shared.counts.groups.add(1);
             self.shared.counts.batches.add(waiters.len() as u64);
+            self.shared.counts.bytes.add(stored as u64);
         }
         match sync {
             true => self.unsynced = None,

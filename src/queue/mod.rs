@@ -384,11 +384,13 @@ impl Queue {
             commit_duration: counts.commit_duration.distribution(),
             commit_groups: counts.groups.get(),
             commit_batches: counts.batches.get(),
+            commit_bytes: counts.bytes.get(),
             late_settles: counts.late.get(),
             store_reopens: counts.reopens.get(),
             clock_step_ms: self.shared.clock.suspended(),
             durability: self.shared.durability,
             dead_letters: (counts.dead_batches.load(Relaxed), counts.dead_bytes.load(Relaxed)),
+            dead_letters_capacity: self.shared.limits.now().letters.max_size,
             dead_letters_expired: counts.expired_letters.get(),
             dead_letters_unread: counts.unread_letters.load(Relaxed),
         }

@@ -70,6 +70,8 @@ pub(super) struct Counts {
     pub commit_duration: Histogram,
     pub groups: Counter,
     pub batches: Counter,
+    /// Stored bytes of those.
+    pub bytes: Counter,
     pub late: Counter,
     /// Times that the store was opened anew after a failure.
     pub reopens: Counter,
@@ -116,6 +118,7 @@ impl Shared {
                 commit_duration: Histogram::new(COMMIT_BOUNDS),
                 groups: Counter::default(),
                 batches: Counter::default(),
+                bytes: Counter::default(),
                 late: Counter::default(),
                 reopens: Counter::default(),
                 freed_bytes: Default::default(),

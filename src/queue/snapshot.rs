@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub commit_groups: u64,
     /// Records committed in those groups.
     pub commit_batches: u64,
+    /// Stored bytes of those.
+    pub commit_bytes: u64,
     /// Settles that named a lease which was no longer current.
     pub late_settles: u64,
     /// How often the store was opened anew after a failed write.
@@ -33,6 +35,8 @@ pub struct Snapshot {
     pub durability: Durability,
     /// Dead letters held: records and bytes.
     pub dead_letters: (u64, u64),
+    /// Bytes of them beyond which nothing is condemned any more.
+    pub dead_letters_capacity: u64,
     /// Dead letters removed for their age.
     pub dead_letters_expired: u64,
     /// Dead letters that could not be read when they were last looked through for their age.

@@ -122,7 +122,7 @@ async fn pass(gate: &Gate, call: Call<impl Source>, entry: &mut Entry<'_>) -> Re
 impl Gate {
     /// The doors' common part, for requests into `queue`.
     pub(super) fn new(rules: Arc<Rules>, auth: Arc<Auth>, tags: Arc<Tags>, queue: Queue, stats: Arc<Stats>) -> Gate {
-        let (inspector, notices) = (Inspector::new(tags), Notices::default());
+        let (inspector, notices) = (Inspector::new(tags, Arc::clone(&stats)), Notices::default());
         Gate { queue, stats, rules, auth, inspector, notices, no_headers: Arc::new([]) }
     }
 

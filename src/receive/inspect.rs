@@ -15,11 +15,13 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::refusal::Refusal;
+use super::stats::Stats;
 use crate::batch::{Encoding, Signal};
 use crate::otlp::inflate::{Deflater, Inflater, stated_len};
 use crate::otlp::json;
 use crate::otlp::media::Media;
-use crate::otlp::skim::skim;
+use crate::otlp::origin::{CLUSTER, Origin};
+use crate::otlp::skim::{Skim, skim};
 use crate::otlp::tag::Tags;
 
 /// Largest inflated body that is inspected on the spot; just below what an [`Inflater`] keeps as its buffer.
@@ -53,12 +55,15 @@ pub(super) struct Inspector {
     /// The turn of a large body.
     large: Arc<Semaphore>,
     tags: Arc<Tags>,
+    stats: Arc<Stats>,
 }
 
 impl Inspector {
-    /// One that puts these tags on resources that lack them.
-    pub(super) fn new(tags: Arc<Tags>) -> Inspector {
-        Inspector { large: Arc::new(Semaphore::new(1)), tags }
+    /// One that puts these tags on resources that lack them, and counts the spans of each cluster.
+    pub(super) fn new(tags: Arc<Tags>, stats: Arc<Stats>) -> Inspector {
+        // Told from the start, and first of all.
+        stats.clusters.count(tags.becomes(CLUSTER, ""), 0, 0);
+        Inspector { large: Arc::new(Semaphore::new(1)), tags, stats }
     }
 
     /// Checks `body` against `form`, inflating to at most `limit` bytes. A large body waits its turn for at most
@@ -76,7 +81,7 @@ impl Inspector {
     ) -> Result<Inspected, Refusal> {
         let inline = limit.min(if form.media == Media::Json { INLINE_JSON } else { INLINE });
         if stated_len(form.encoding, &body).unwrap_or(0) <= inline {
-            match TOOLS.with_borrow_mut(|tools| tools.inspect(form, &body, inline, &self.tags)) {
+            match TOOLS.with_borrow_mut(|tools| tools.inspect(form, &body, inline, &self.tags, &self.stats)) {
                 // Larger than its trailer says, or of several members.
                 Err(Refusal::TooLarge { .. }) if inline < limit => {}
                 done => return done,
@@ -84,9 +89,9 @@ impl Inspector {
         }
         let turn = timeout(patience, Arc::clone(&self.large).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok).ok_or(Refusal::Overloaded)?;
-        let tags = Arc::clone(&self.tags);
+        let (tags, stats) = (Arc::clone(&self.tags), Arc::clone(&self.stats));
         let inspection = tokio::task::spawn_blocking(move || {
-            let result = Tools::default().inspect(form, &body, limit, &tags);
+            let result = Tools::default().inspect(form, &body, limit, &tags, &stats);
             drop(turn);
             result
         });
@@ -106,14 +111,25 @@ struct Tools {
 }
 
 impl Tools {
-    fn inspect(&mut self, form: Form, body: &Bytes, limit: usize, tags: &Tags) -> Result<Inspected, Refusal> {
+    fn inspect(
+        &mut self,
+        form: Form,
+        body: &Bytes,
+        limit: usize,
+        tags: &Tags,
+        stats: &Stats,
+    ) -> Result<Inspected, Refusal> {
         let plain = self.inflater.inflate(form.encoding, body, limit)?;
         let json = match form.media {
             Media::Protobuf => None,
             Media::Json => Some(json::from_json(form.signal, plain.bytes)?),
         };
         let protobuf = json.as_deref().unwrap_or(plain.bytes);
-        let (items, tagged) = (skim(form.signal, protobuf)?.items, tags.apply(protobuf));
+        let Skim { items, origins } = skim(form.signal, protobuf)?;
+        for Origin { cluster, spans, without_context } in origins {
+            stats.clusters.count(tags.becomes(CLUSTER, cluster), spans, without_context);
+        }
+        let tagged = tags.apply(protobuf);
         // Where the client's own bytes will not do.
         let made = tagged.or(json);
         let inflated = len(made.as_deref().unwrap_or(plain.bytes), limit)?;
@@ -161,7 +177,9 @@ mod tests {
 
     async fn inspect(media: Media, encoding: Encoding, body: &[u8], limit: usize) -> Result<Inspected, Refusal> {
         let form = Form { signal: Signal::Logs, media, encoding };
-        Inspector::new(Arc::default()).inspect(form, Bytes::copy_from_slice(body), limit, PATIENCE).await
+        Inspector::new(Arc::default(), Arc::default())
+            .inspect(form, Bytes::copy_from_slice(body), limit, PATIENCE)
+            .await
     }
 
     fn inflated(body: &[u8]) -> Vec<u8> {
@@ -255,7 +273,7 @@ mod tests {
     /// Guarantees that it is refused as overload in time, and that small ones pass meanwhile.
     #[tokio::test(start_paused = true)]
     async fn a_large_body_waits_its_turn_only_so_long() {
-        let inspector = Inspector::new(Arc::default());
+        let inspector = Inspector::new(Arc::default(), Arc::default());
         let _turn = inspector.large.clone().acquire_owned().await.unwrap();
         let form = Form { signal: Signal::Logs, media: Media::Protobuf, encoding: Encoding::Identity };
         let large = Bytes::from(request(100, 60_000).encode_to_vec());

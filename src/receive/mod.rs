@@ -12,7 +12,7 @@
 //! | [`grpc`], [`http`] | framing in, outcome out; nothing is decided there |
 //! | [`doors`], [`connection`], [`tls`], [`wire`] | listening, connections and their limits, handshakes, sockets |
 //! | [`files`] | certificates and credentials that change |
-//! | [`stats`], [`snapshot`] | counting, and what the counts say |
+//! | [`stats`], [`clusters`], [`snapshot`] | counting, and what the counts say |
 //!
 //! It never sees delivery or a target. Nothing that a client sends ends the process: errors of a connection end that
 //! connection, and are debug lines.
@@ -22,6 +22,7 @@ mod admission;
 mod auth;
 mod body;
 mod budget;
+mod clusters;
 mod connection;
 mod doors;
 mod files;

@@ -29,6 +29,20 @@ pub struct Snapshot {
     /// Files of certificates and credentials: what they are for (one of [`FILES`]), how often they were read anew, and
     /// whether what they hold is in force, as it is where none are configured.
     pub files: Vec<(&'static str, u64, bool)>,
+    /// Spans in requests that could be read, by the cluster they come from. This gateway's own comes first, all that are not told
+    /// apart last.
+    pub spans: Vec<Spans>,
+}
+
+/// Spans of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spans {
+    /// As their resource names it, tagged.
+    pub cluster: String,
+    /// How many.
+    pub spans: u64,
+    /// Of these, those that were called from another cluster and do not tell by what: its context was lost on the way.
+    pub without_context: u64,
 }
 
 /// Every reason for which a connection is turned away: too many are open, it speaks no TLS at a door that does, its

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::clusters::Clusters;
 use super::refusal::Refusal;
 use super::snapshot::{FILES, Requests, Snapshot, TURNED_AWAY};
 use crate::batch::Signal;
@@ -85,6 +86,8 @@ pub struct Stats {
     connections: AtomicU64,
     turned_away: [[Counter; TURNED_AWAY.len()]; 2],
     files: [FileCounts; FILES.len()],
+    /// Spans by cluster.
+    pub(super) clusters: Clusters,
 }
 
 /// One kind of file.
@@ -109,6 +112,7 @@ impl Default for Stats {
             connections: AtomicU64::new(0),
             turned_away: Default::default(),
             files: Default::default(),
+            clusters: Clusters::default(),
         }
     }
 }
@@ -142,6 +146,7 @@ impl Stats {
             connections: self.connections.load(Relaxed),
             turned_away: self.turned_away(),
             files: self.files(),
+            spans: self.clusters.snapshot(),
         }
     }
 

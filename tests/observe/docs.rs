@@ -21,6 +21,18 @@ registry by `UPDATE_DOCS=1 cargo test --test observe`, and a test keeps both equ
   records.
 - `spillway_failovers_total` counts for each signal: a primary that dies moves three chains. For \"how often did we fail over\"
   take the maximum over the signals and leave out `reason=\"recovered\"`, which is the way back.
+- Three families have no prefix: `cross_cluster_request_duration_seconds`, `spans_total` and `spans_without_parent_context_total` are what
+  rules for several clusters look for. Their `cluster` is whose spans they are, not who was scraped: scrape with `honor_labels: true`.
+  `source_cluster` is this gateway's `cluster.name`, `target_cluster` the target's `cluster`, or its name where it has none.
+
+Buckets of histograms, in seconds, and why these:
+
+| name | from | to | steps | |
+|---|---|---|---|---|
+| `spillway_ack_duration_seconds` | 0.0005 | 4 | 1, 2.5, 5 | from one group commit on a fast disk to the longest that a client is left without an answer |
+| `spillway_admission_wait_seconds` | 0.0001 | 2 | 5 to 10 times | the first bucket is who did not wait; nobody waits longer than the last |
+| `spillway_commit_duration_seconds` | 0.0001 | 10 | 1, 2, 5 | an fsync takes from 0.1 ms on flash to seconds on a volume that is ill |
+| `spillway_export_duration_seconds`, `cross_cluster_request_duration_seconds` | 0.001 | 30 | 1, 2.5, 5 | from a hub beside it to the longest usual timeout; the bounds that alerts ask for (0.5, 1, 2.5, 5 s) are bounds here, so a quantile is not guessed across them |
 
 ";
 

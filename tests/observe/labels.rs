@@ -10,7 +10,7 @@ use crate::exposition::{self, values};
 use crate::support::Gateway;
 
 /// Families that do not start at 0: facts about the process and its limits, and states of which one holds.
-const NOT_ZERO: [&str; 14] = [
+const NOT_ZERO: [&str; 15] = [
     "process_",
     "spillway_active_target",
     "spillway_breaker_state",
@@ -18,6 +18,7 @@ const NOT_ZERO: [&str; 14] = [
     "spillway_concurrency_limit",
     "spillway_config_last_reload_successful",
     "spillway_disk_free_bytes",
+    "spillway_dead_letter_capacity_bytes",
     "spillway_door_files_in_force",
     "spillway_queue_capacity_bytes",
     "spillway_queue_durability",

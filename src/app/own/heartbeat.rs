@@ -1,5 +1,6 @@
 //! The heartbeat: `spillway.heartbeat`, sent to the primary of metrics itself and to nobody else, so that the hub notices a cluster that
-//! no longer reaches it. The alerts of a cluster that is cut off may not get out.
+//! no longer reaches it. The alerts of a cluster that is cut off may not get out. The point itself names the cluster, since not every
+//! hub makes labels of what resources carry.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,11 +18,12 @@ use super::{Own, resource, scope};
 use crate::batch::Signal;
 use crate::deliver::Deliver;
 use crate::otlp::tag::Tags;
-use crate::otlp::values::nanos;
+use crate::otlp::values::{nanos, text};
 
 /// Beats every `every` until `stop` turns true. A beat that does not get through is not sent again: the next one says more.
 pub(in crate::app) async fn run(
     every: Duration,
+    cluster: String,
     deliver: Arc<Deliver>,
     tags: Arc<Tags>,
     mut stop: watch::Receiver<bool>,
@@ -33,7 +35,7 @@ pub(in crate::app) async fn run(
         let beat = async {
             beats.tick().await;
             if let Some(primary) = deliver.primary(Signal::Metrics) {
-                let answer = own.send(&*primary, Signal::Metrics, 1, beat()).await;
+                let answer = own.send(&*primary, Signal::Metrics, 1, beat(&cluster)).await;
                 debug!(target_name = primary.name(), %answer, "heartbeat");
             }
         };
@@ -44,9 +46,11 @@ pub(in crate::app) async fn run(
     }
 }
 
-fn beat() -> Vec<u8> {
+fn beat(cluster: &str) -> Vec<u8> {
     let value = Some(number_data_point::Value::AsInt(1));
-    let point = NumberDataPoint { time_unix_nano: nanos(SystemTime::now()), value, ..NumberDataPoint::default() };
+    let attributes = vec![text("cluster", cluster)];
+    let time_unix_nano = nanos(SystemTime::now());
+    let point = NumberDataPoint { attributes, time_unix_nano, value, ..NumberDataPoint::default() };
     let metric = Metric {
         name: "spillway.heartbeat".to_owned(),
         description: "1 each time that the gateway reaches its primary.".to_owned(),

@@ -6,6 +6,7 @@
 
 mod books;
 mod chain;
+mod clusters;
 mod delivery;
 mod doors;
 mod family;
@@ -24,8 +25,15 @@ pub(super) fn register<F>(registry: &Registry, facts: Facts, view: F) -> Result<
 where
     F: Fn() -> Option<View> + Send + Sync + 'static,
 {
-    let groups =
-        [doors::FAMILIES, queue::FAMILIES, delivery::FAMILIES, chain::FAMILIES, books::FAMILIES, process::FAMILIES];
+    let groups = [
+        doors::FAMILIES,
+        queue::FAMILIES,
+        delivery::FAMILIES,
+        chain::FAMILIES,
+        books::FAMILIES,
+        clusters::FAMILIES,
+        process::FAMILIES,
+    ];
     registry::register(registry, groups.into_iter().flatten().copied(), move |page| {
         let view = view();
         process::fill(page, &facts, view.as_ref().map(|view| &view.reading.reload));
@@ -35,6 +43,7 @@ where
             delivery::fill(page, &reading.deliver);
             chain::fill(page, &reading.deliver, &outlook);
             books::fill(page, &reading.queue, &audit);
+            clusters::fill(page, &facts.cluster, &reading.doors, &reading.deliver);
         }
     })
 }

@@ -1,6 +1,6 @@
 //! Families of the process itself, under their conventional names, read from /proc.
 //!
-//! By hand, as it is four numbers; where there is no /proc they are absent.
+//! By hand, as it is five numbers; where there is no /proc they are absent.
 
 use std::fs;
 use std::time::Duration;
@@ -27,10 +27,16 @@ static RELOADED: Family = Family::gauge(
 static START: Family = Family::gauge("process_start_time_seconds", &[], "When the process started.");
 static CPU: Family = Family::counter("process_cpu_seconds_total", &[], "CPU time, user and system.");
 static RESIDENT: Family = Family::gauge("process_resident_memory_bytes", &[], "Resident memory.");
+static WRITTEN: Family = Family::counter(
+    "process_storage_written_bytes_total",
+    &[],
+    "Bytes that the process gave the disks to write, as the kernel counts them.",
+);
 static OPEN_FDS: Family = Family::gauge("process_open_fds", &[], "Open file descriptors.");
 static MAX_FDS: Family = Family::gauge("process_max_fds", &[], "Most file descriptors that may be open.");
 
-pub(super) static FAMILIES: &[&Family] = &[&BUILD, &RELOAD, &RELOADED, &START, &CPU, &RESIDENT, &OPEN_FDS, &MAX_FDS];
+pub(super) static FAMILIES: &[&Family] =
+    &[&BUILD, &RELOAD, &RELOADED, &START, &CPU, &RESIDENT, &WRITTEN, &OPEN_FDS, &MAX_FDS];
 
 /// `/proc/PID/stat` counts in USER_HZ, which the kernel's interface fixes at 100 a second on every platform we build for.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -46,6 +52,9 @@ pub(super) fn fill(page: &mut Page, facts: &Facts, reload: Option<&Reload>) {
     }
     if let Some(resident) = fs::read_to_string("/proc/self/status").ok().and_then(|status| resident(&status)) {
         page.count(&RESIDENT, &[], resident);
+    }
+    if let Some(written) = written_bytes() {
+        page.count(&WRITTEN, &[], written);
     }
     if let Some(open) = open_files() {
         page.count(&OPEN_FDS, &[], open);
@@ -70,6 +79,12 @@ fn resident(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+/// `write_bytes` in `/proc/PID/io`: what went to the storage layer, or will (proc(5)).
+pub(super) fn written_bytes() -> Option<u64> {
+    let io = fs::read_to_string("/proc/self/io").ok()?;
+    io.lines().find_map(|line| line.strip_prefix("write_bytes:"))?.trim().parse().ok()
 }
 
 /// Since Linux 6.2 the size of `/proc/PID/fd` is the number of entries; before, it was 0 and one has to list them, which

@@ -1,6 +1,7 @@
 //! Families of the queue, its store and its dead letters.
 
 use super::family::{Family, Page};
+use super::process;
 use crate::batch::Signal;
 use crate::config::Durability;
 use crate::observe::lanes::Lanes;
@@ -56,6 +57,14 @@ static COMMIT_DURATION: Family =
     Family::histogram("spillway_commit_duration_seconds", &[], "Time of a group's write including its fsync.");
 static COMMIT_GROUP: Family =
     Family::summary("spillway_commit_group_batches", &[], "Requests written and synced together, a group.");
+static COMMITTED: Family =
+    Family::counter("spillway_committed_bytes_total", &[], "Bytes of requests and kept headers written to the queue.");
+static AMPLIFICATION: Family = Family::gauge(
+    "spillway_write_amplification",
+    &[],
+    "Bytes given to the disks for each byte written to the queue, since the start, as the kernel counts the process: file targets \
+     included. 0 before the first byte.",
+);
 static STORE_STATE: Family = Family::gauge("spillway_store_state", &["state"], "1 for the state that the store is in.");
 static REOPENS: Family = Family::counter(
     "spillway_store_reopens_total",
@@ -81,6 +90,11 @@ static DISK_FREE: Family = Family::gauge(
 );
 static DEAD_BATCHES: Family = Family::gauge("spillway_dead_letter_batches", &[], "Dead letters held.");
 static DEAD_BYTES: Family = Family::gauge("spillway_dead_letter_bytes", &[], "Bytes of the dead letters held.");
+static DEAD_CAPACITY: Family = Family::gauge(
+    "spillway_dead_letter_capacity_bytes",
+    &[],
+    "Bytes of dead letters beyond which nothing is set aside any more.",
+);
 static DEAD_EXPIRED: Family = Family::counter(
     "spillway_dead_letters_expired_total",
     &[],
@@ -108,6 +122,8 @@ pub(super) static FAMILIES: &[&Family] = &[
     &LATE_SETTLES,
     &COMMIT_DURATION,
     &COMMIT_GROUP,
+    &COMMITTED,
+    &AMPLIFICATION,
     &STORE_STATE,
     &REOPENS,
     &DURABILITY,
@@ -116,6 +132,7 @@ pub(super) static FAMILIES: &[&Family] = &[
     &DISK_FREE,
     &DEAD_BATCHES,
     &DEAD_BYTES,
+    &DEAD_CAPACITY,
     &DEAD_EXPIRED,
     &DEAD_UNREAD,
 ];
@@ -145,6 +162,9 @@ pub(super) fn fill(page: &mut Page, queue: &Snapshot, outlook: &Outlook) {
     page.count(&LATE_SETTLES, &[], queue.late_settles);
     page.distribution(&COMMIT_DURATION, &[], queue.commit_duration.clone());
     page.sum(&COMMIT_GROUP, &[], queue.commit_groups, queue.commit_batches as f64);
+    page.count(&COMMITTED, &[], queue.commit_bytes);
+    let written = process::written_bytes().filter(|_| queue.commit_bytes > 0);
+    page.number(&AMPLIFICATION, &[], written.unwrap_or(0) as f64 / queue.commit_bytes.max(1) as f64);
     for state in StoreState::ALL {
         page.flag(&STORE_STATE, &[state.as_str()], state == queue.state);
     }
@@ -159,6 +179,7 @@ pub(super) fn fill(page: &mut Page, queue: &Snapshot, outlook: &Outlook) {
     let (batches, bytes) = queue.dead_letters;
     page.count(&DEAD_BATCHES, &[], batches);
     page.count(&DEAD_BYTES, &[], bytes);
+    page.count(&DEAD_CAPACITY, &[], queue.dead_letters_capacity);
     page.count(&DEAD_EXPIRED, &[], queue.dead_letters_expired);
     page.count(&DEAD_UNREAD, &[], queue.dead_letters_unread);
 }

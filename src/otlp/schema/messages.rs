@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
-use super::{Field, Kind, Message, Rule};
+use super::{Field, Kind, Message, Op, Rule};
 
 // opentelemetry/proto/common/v1 and resource/v1
 
@@ -79,7 +79,8 @@ static LOG_RECORD: Message = Message::new(&[
 
 // opentelemetry/proto/trace/v1
 
-pub(super) static EXPORT_TRACES: Message = Message::new(&[messages(1, "resource_spans", &RESOURCE_SPANS)]);
+pub(super) static EXPORT_TRACES: Message =
+    Message::new(&[noted(Op::Origin, messages(1, "resource_spans", &RESOURCE_SPANS))]);
 
 static RESOURCE_SPANS: Message = Message::new(&[
     message(1, "resource", &RESOURCE),
@@ -87,16 +88,19 @@ static RESOURCE_SPANS: Message = Message::new(&[
     single(3, "schema_url", Kind::String),
 ]);
 
-static SCOPE_SPANS: Message =
-    Message::new(&[message(1, "scope", &SCOPE), items(2, "spans", &SPAN), single(3, "schema_url", Kind::String)]);
+static SCOPE_SPANS: Message = Message::new(&[
+    message(1, "scope", &SCOPE),
+    noted(Op::Span, items(2, "spans", &SPAN)),
+    single(3, "schema_url", Kind::String),
+]);
 
 static SPAN: Message = Message::new(&[
     single(1, "trace_id", TRACE_ID),
     single(2, "span_id", SPAN_ID),
     single(3, "trace_state", Kind::String),
-    single(4, "parent_span_id", SPAN_ID),
+    noted(Op::Parent, single(4, "parent_span_id", SPAN_ID)),
     single(5, "name", Kind::String),
-    single(6, "kind", SPAN_KIND),
+    noted(Op::SpanKind, single(6, "kind", SPAN_KIND)),
     single(7, "start_time_unix_nano", Kind::Fixed64),
     single(8, "end_time_unix_nano", Kind::Fixed64),
     attributes(9, "attributes"),
@@ -239,7 +243,11 @@ static EXEMPLAR: Message = Message::new(&[
 ]);
 
 const fn field(number: u32, name: &'static str, kind: Kind, rule: Rule) -> Field {
-    Field { number, name, kind, rule }
+    Field { number, name, kind, rule, noted: None }
+}
+
+const fn noted(op: Op, field: Field) -> Field {
+    Field { noted: Some(op), ..field }
 }
 
 const fn single(number: u32, name: &'static str, kind: Kind) -> Field {

@@ -1,15 +1,52 @@
 //! The walk against the generated decoder, and what it says of faults.
 
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::otlp::origin::{CLUSTER, MOST, OTHER};
 use crate::otlp::samples::{Request, cases, damage, fragment, signal};
 
-/// Compares verdict and count with the generated decoder.
+/// Whose spans the generated decoder finds: cluster, spans, and those of them whose caller's context was lost.
+fn origins(request: &Request) -> Vec<(&str, u32, u32)> {
+    fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
+        let mut pairs = attributes.iter().filter(|pair| pair.key == key);
+        pairs.find_map(|pair| match &pair.value {
+            Some(AnyValue { value: Some(Value::StringValue(text)) }) if !text.is_empty() => Some(text.as_str()),
+            _ => None,
+        })
+    }
+    let Request::Traces(request) = request else { return Vec::new() };
+    let mut found = Vec::<(&str, u32, u32)>::new();
+    for of_resource in &request.resource_spans {
+        let cluster = of_resource.resource.as_ref().and_then(|resource| text(&resource.attributes, CLUSTER));
+        let lost = |span: &Span| {
+            let called = matches!(span.kind, 2 | 5) && span.parent_span_id.is_empty();
+            u32::from(called && text(&span.attributes, "cross_cluster.source").is_some())
+        };
+        for span in of_resource.scope_spans.iter().flat_map(|scope| &scope.spans) {
+            let cluster = cluster.unwrap_or_default();
+            match found.iter_mut().find(|(name, ..)| *name == cluster) {
+                Some((_, spans, without)) => (*spans, *without) = (*spans + 1, *without + lost(span)),
+                None => found.push((cluster, 1, lost(span))),
+            }
+        }
+    }
+    found
+}
+
+/// Compares verdict, count and origins with the generated decoder.
 fn agrees(signal: Signal, bytes: &[u8]) -> Result<bool, TestCaseError> {
     match (skim(signal, bytes), Request::decode(signal, bytes)) {
-        (Ok(found), Ok(request)) => prop_assert_eq!(found.items as usize, request.items()),
+        (Ok(found), Ok(request)) => {
+            prop_assert_eq!(found.items as usize, request.items());
+            let of = |origin: &Origin<'_>| (origin.cluster.to_owned(), origin.spans, origin.without_context);
+            let decoded: Vec<_> =
+                origins(&request).into_iter().map(|(name, n, lost)| (name.to_owned(), n, lost)).collect();
+            prop_assert_eq!(found.origins.iter().map(of).collect::<Vec<_>>(), decoded);
+        }
         (Err(malformed), Err(_)) => {
             let Place::Byte(offset) = malformed.place else { panic!("a place in bytes") };
             prop_assert!(offset < bytes.len());
@@ -71,7 +108,7 @@ fn log(record: &[u8]) -> Vec<u8> {
 }
 
 /// A message of the common shapes for each signal: short and long strings, every type of value, packed lists, two-byte keys.
-fn common_shapes() -> [(Signal, Vec<u8>); 3] {
+fn common_shapes() -> [(Signal, Vec<u8>); 4] {
     let pair = |value: &[u8]| [field(1, b"key"), field(2, value)].concat();
     let double = [0x21, 1, 2, 3, 4, 5, 6, 7, 8];
     let pairs =
@@ -79,12 +116,17 @@ fn common_shapes() -> [(Signal, Vec<u8>); 3] {
             .map(|value| field(6, &pair(value)));
     let record = [&[0x10, 9][..], &field(3, b"INFO"), &field(5, &field(1, &[b'x'; 130])), &pairs.concat()].concat();
     let span = [&field(5, "é".as_bytes())[..], &[0x30, 2], &[0x85, 0x01, 1, 0, 0, 0], &field(15, &[0x18, 1])].concat();
+    let source = [field(1, b"cross_cluster.source"), field(2, &field(1, b"x"))].concat();
+    let called = [&[0x30, 2][..], &field(9, &source)].concat();
+    let resource = field(1, &field(1, &[field(1, CLUSTER.as_bytes()), field(2, &field(1, b"y"))].concat()));
+    let called = field(1, &[field(2, &field(2, &called)), resource].concat());
     let buckets = field(8, &field(2, &[0, 0xac, 0x02]));
     let histogram = field(9, &field(1, &[field(6, &[1; 16]), field(7, &[2; 8])].concat()));
     let metrics = [field(2, &histogram), field(2, &field(10, &field(1, &buckets)))].concat();
     [
         (Signal::Logs, log(&record)),
         (Signal::Traces, field(1, &field(2, &field(2, &span)))),
+        (Signal::Traces, called),
         (Signal::Metrics, field(1, &field(2, &metrics))),
     ]
 }
@@ -157,6 +199,47 @@ fn the_last_kind_of_a_metric_counts() {
             }
         }
     }
+}
+
+/// A call from another cluster, the server's and the consumer's side of it: with a parent and without, and with a source that is
+/// empty, no text, or not there.
+/// Guarantees that context counts as lost only where somebody called and does not stand above.
+#[test]
+fn context_is_lost_only_where_there_was_some() {
+    let source = |value: &[u8]| field(9, &[field(1, b"cross_cluster.source"), field(2, value)].concat());
+    let named = source(&field(1, b"aws-eu-west-1-prod-01"));
+    for (kind, parent, attribute, lost) in [
+        (2, &b""[..], &named, 1),
+        (5, b"", &named, 1),
+        (3, b"", &named, 0),
+        (1, b"", &named, 0),
+        (2, b"12345678", &named, 0),
+        (2, b"", &source(&field(1, b"")), 0),
+        (2, b"", &source(b"\x18\x01"), 0),
+        (2, b"", &Vec::new(), 0),
+    ] {
+        let parent = if parent.is_empty() { Vec::new() } else { field(4, parent) };
+        let span = [&parent[..], &[0x30, kind], attribute].concat();
+        let request = field(1, &field(2, &field(2, &span)));
+        assert!(agrees(Signal::Traces, &request).unwrap());
+        let expected = Origin { cluster: "", spans: 1, without_context: lost };
+        assert_eq!(skim(Signal::Traces, &request).unwrap().origins, [expected], "{kind} {parent:?} {attribute:?}");
+    }
+}
+
+/// Spans of a hundred clusters in one request, each of them twice.
+/// Guarantees that the first are told apart, that none is left out, and that the table is bounded.
+#[test]
+fn further_clusters_are_one() {
+    let of = |n: usize| {
+        let pair = [field(1, CLUSTER.as_bytes()), field(2, &field(1, format!("cluster-{n}").as_bytes()))].concat();
+        field(1, &[field(1, &field(1, &pair)), field(2, &field(2, b""))].concat())
+    };
+    let request = (0..200).flat_map(|n| of(n % 100)).collect::<Vec<_>>();
+    let found = skim(Signal::Traces, &request).unwrap().origins;
+    assert_eq!(found.len(), MOST + 1);
+    assert_eq!(found[63], Origin { cluster: "cluster-63", spans: 2, without_context: 0 });
+    assert_eq!(found[MOST], Origin { cluster: OTHER, spans: 72, without_context: 0 });
 }
 
 /// Requests that are wrong in one place each.

@@ -7,10 +7,12 @@
 //! cargo bench --bench wire -- [--requests 1000] [--signal logs] [--only "collector, persistent"]
 //! cargo bench --bench wire -- --backlog 3500
 //! cargo bench --bench wire -- --small 50000
+//! cargo bench --bench wire -- --skim 2000
 //! ```
 //!
 //! The second one lets a backlog of so many requests build up in each contestant's queue on disk, and drains it cold. The third does
-//! that with small requests, merged and one by one, into a sink beside it and one that is far away.
+//! that with small requests, merged and one by one, into a sink beside it and one that is far away. The
+//! last one walks over so many requests in memory, for the walk alone: under `valgrind --tool=callgrind` its figure is exact.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -22,11 +24,13 @@ mod sink;
 #[path = "../volume.rs"]
 mod volume;
 
+use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use spillway::batch::{Encoding, Signal};
+use spillway::otlp::skim::skim;
 
 use contestant::{Contestant, Usage};
 use payload::Payload;
@@ -63,6 +67,9 @@ struct Args {
     /// Drain a backlog of so many small requests instead, merged and one by one.
     #[arg(long)]
     small: Option<usize>,
+    /// Only walk over so many requests of each signal.
+    #[arg(long)]
+    skim: Option<usize>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -83,6 +90,9 @@ struct Row {
 fn main() -> ExitCode {
     let args = Args::parse();
     contestant::pin_to(1);
+    if let Some(requests) = args.skim {
+        return walk(args.signal.as_deref(), requests);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     if let Some(requests) = args.backlog {
         return runtime.block_on(drain::run(requests));
@@ -110,6 +120,19 @@ fn main() -> ExitCode {
     }
     print_table(&rows);
     if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn walk(signal: Option<&str>, requests: usize) -> ExitCode {
+    for signal in Signal::ALL.into_iter().filter(|known| signal.is_none_or(|name| name == known.as_str())) {
+        let request = payload::request(signal, payload::ITEMS);
+        let began = std::time::Instant::now();
+        let items: u64 =
+            (0..requests).map(|_| skim(signal, black_box(&request)).map_or(0, |found| found.items.into())).sum();
+        let seconds = began.elapsed().as_secs_f64();
+        let bytes = (request.len() * requests) as f64;
+        println!("{signal}: {:.1} ns an item, {:.2} GB/s", seconds * 1e9 / items as f64, bytes / seconds / 1e9);
+    }
+    ExitCode::SUCCESS
 }
 
 async fn measure(name: &'static str, signal: Signal, requests: usize) -> Result<Row, String> {

@@ -53,7 +53,8 @@ fn gzip(plain: &[u8]) -> Bytes {
     out.into()
 }
 
-fn request(signal: Signal, items: u64) -> Vec<u8> {
+/// The same, not compressed.
+pub(crate) fn request(signal: Signal, items: u64) -> Vec<u8> {
     let mut random = StdRng::seed_from_u64(7);
     let resource = Some(Resource {
         attributes: ["service.name", "k8s.pod.name", "k8s.namespace.name", "k8s.cluster.name"]
