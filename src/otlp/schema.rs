@@ -22,7 +22,7 @@ pub(super) struct Message {
 }
 
 /// A field of a message type.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
     pub(super) number: u32,
     /// As in the `.proto` file. JSON writes it in lowerCamelCase.

@@ -16,7 +16,6 @@ mod events;
 mod exposition;
 mod headline;
 mod labels;
-mod named;
 mod probes;
 mod promtool;
 #[path = "../support/skip.rs"]
