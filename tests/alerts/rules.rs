@@ -84,3 +84,19 @@ fn each_alert_has_a_page_and_each_page_an_alert() {
     }
     assert_eq!(pages, names);
 }
+
+/// The scrape configuration for the Prometheus Operator, beside the manifests whose pods it selects.
+#[test]
+fn pods_are_scraped_with_their_own_labels() {
+    let read = |name: &str| std::fs::read_to_string(shipped::root().join("deploy/kubernetes").join(name)).unwrap();
+    let monitors = read("operator/monitor.yaml");
+    let monitors: Vec<_> = monitors.split("\n---\n").collect();
+    for (monitor, pods) in monitors.iter().zip(["gateway.yaml", "sidecar.yaml"]) {
+        assert!(monitor.contains("\n      honorLabels: true\n"), "the cluster of a span would be replaced");
+        let labels = monitor.lines().find_map(|line| line.trim().strip_prefix("matchLabels: ")).unwrap();
+        let pods = read(pods);
+        assert!(pods.contains(&format!("      labels: {labels}\n")), "{labels} selects no pod");
+        assert!(monitor.contains("- port: admin\n") && pods.contains("- {name: admin, containerPort: 8890}"));
+    }
+    assert_eq!(monitors.len(), 2);
+}
