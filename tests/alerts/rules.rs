@@ -92,7 +92,7 @@ fn pods_are_scraped_with_their_own_labels() {
     let monitors = read("operator/monitor.yaml");
     let monitors: Vec<_> = monitors.split("\n---\n").collect();
     for (monitor, pods) in monitors.iter().zip(["gateway.yaml", "sidecar.yaml"]) {
-        assert!(monitor.contains("\n      honorLabels: true\n"), "the cluster of a span would be replaced");
+        assert!(monitor.contains("\n      honorLabels: true"), "the cluster of a span would be replaced");
         let labels = monitor.lines().find_map(|line| line.trim().strip_prefix("matchLabels: ")).unwrap();
         let pods = read(pods);
         assert!(pods.contains(&format!("      labels: {labels}\n")), "{labels} selects no pod");
