@@ -53,7 +53,7 @@ fn gzip(plain: &[u8]) -> Bytes {
     out.into()
 }
 
-/// The same, not compressed.
+/// A request of so many items, not compressed.
 pub(crate) fn request(signal: Signal, items: u64) -> Vec<u8> {
     let mut random = StdRng::seed_from_u64(7);
     let resource = Some(Resource {
