@@ -10,6 +10,7 @@ use super::demo::DemoArgs;
 use super::drain::DrainArgs;
 use super::exit;
 use super::queue::QueueArgs;
+use super::status::StatusArgs;
 use crate::config::{Config, Loaded, Mistakes, Override, Source};
 
 /// A failover-aware, durable export gateway for OpenTelemetry.
@@ -34,6 +35,7 @@ pub(super) enum Command {
     /// Show the whole story on this machine: a hub goes away and comes back, and nothing is lost
     Demo(DemoArgs),
     Probe(ProbeArgs),
+    Status(StatusArgs),
     Queue(QueueArgs),
     Dead(DeadArgs),
     Drain(DrainArgs),

@@ -14,6 +14,7 @@ pub mod out;
 mod probe;
 mod queue;
 mod run;
+mod status;
 mod tools;
 mod version;
 
@@ -47,6 +48,7 @@ fn carry_out(arguments: Arguments) -> Code {
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Demo(args)) => run::on_runtime(demo::demo(&args)),
         Some(Command::Probe(args)) => probe::probe(&args),
+        Some(Command::Status(args)) => run::on_runtime(status::status(&args)),
         Some(Command::Queue(args)) => run::on_runtime(queue::queue(&args)),
         Some(Command::Dead(args)) => run::on_runtime(dead::dead(&args)),
         Some(Command::Drain(args)) => run::on_runtime(drain::drain(&args)),

@@ -38,6 +38,32 @@ pub fn json(result: &impl Serialize) {
     }
 }
 
+/// A screen of its own on the terminal (the alternate one of xterm), drawn anew as a whole. Dropped, the terminal is as it was.
+pub(super) struct Screen(());
+
+impl Screen {
+    /// `None` where standard output is no terminal.
+    pub(super) fn open() -> Option<Screen> {
+        stdout().is_terminal().then(|| {
+            text("\x1b[?1049h\x1b[?25l\x1b[?7l"); // alternate screen, no cursor, long lines are cut
+            Screen(())
+        })
+    }
+
+    /// Shows these lines in place of those before, as many as there is room for.
+    pub(super) fn show(&self, lines: &[String]) {
+        let rows = rustix::termios::tcgetwinsize(stdout()).map_or(usize::MAX, |size| usize::from(size.ws_row).max(2));
+        let shown = lines.iter().take(rows - 1).map(|line| format!("{line}\x1b[K\r\n"));
+        text(&format!("\x1b[H{}\x1b[J", shown.collect::<String>()));
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        text("\x1b[?7h\x1b[?25h\x1b[?1049l");
+    }
+}
+
 /// A remark on standard error.
 pub fn note(line: &str) {
     let _ = writeln!(stderr().lock(), "{line}");
@@ -67,8 +93,16 @@ pub fn fail(sentence: &str, code: Code) -> Code {
 
 /// Whether standard error is a terminal that wants colors (<https://no-color.org>).
 pub(super) fn colors() -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !refused && stderr().is_terminal()
+    !refused() && stderr().is_terminal()
+}
+
+fn refused() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// Whether standard output is one.
+pub(super) fn colored() -> bool {
+    !refused() && stdout().is_terminal()
 }
 
 /// `text` in a color of ECMA-48, where colors are wanted.

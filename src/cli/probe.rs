@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::args::ProbeArgs;
 use super::exit::Code;
 use super::out;
+use super::tools::line::authority;
 
 /// Kubelets wait a second by default; whoever sets more waits for us and not the other way round.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,14 +27,6 @@ pub(super) fn probe(args: &ProbeArgs) -> Code {
         }
         Err(why) => out::fail(&format!("no answer from {}: {why}", args.admin), Code::No),
     }
-}
-
-/// Host and port of `http://host:port`, with or without the scheme.
-fn authority(url: &str) -> Option<String> {
-    let rest = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
-    let (host, port) = rest.rsplit_once(':')?;
-    let plain = !host.is_empty() && !host.contains(['/', '@', '\r', '\n', ' ']);
-    (plain && port.parse::<u16>().is_ok()).then(|| rest.to_owned())
 }
 
 /// Status and body of a GET.
@@ -74,18 +67,4 @@ fn connect(authority: &str, until: Instant) -> Result<TcpStream, String> {
         }
     }
     Err(why)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_read_with_and_without_scheme() {
-        assert_eq!(authority("http://127.0.0.1:8890/").as_deref(), Some("127.0.0.1:8890"));
-        assert_eq!(authority("[::1]:8890").as_deref(), Some("[::1]:8890"));
-        for url in ["https://h:1", "h", "h:x", ":1", "http://h:1/x"] {
-            assert_eq!(authority(url), None, "{url}");
-        }
-    }
 }

@@ -136,7 +136,7 @@ fn on_fallback(deliver: &Snapshot) -> Option<Assessment> {
 }
 
 fn replaying(reading: &Reading, was: State) -> Option<Assessment> {
-    let old = if was == State::Normal || was == State::Refusing { OLD_MS } else { CAUGHT_UP_MS };
+    let old = if was == State::Normal { OLD_MS } else { CAUGHT_UP_MS };
     let mut items = 0;
     let mut primaries: Vec<&str> = Vec::new();
     for (depth, chain) in reading.queue.signals.iter().zip(&reading.deliver.chains) {

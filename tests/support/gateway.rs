@@ -24,7 +24,8 @@ pub(crate) struct Home {
     /// Further keys of the section `receivers.otlp`, and of its protocol `grpc`.
     pub(crate) receivers: String,
     pub(crate) grpc: String,
-    /// Further keys of the section `admin`.
+    /// Where the admin port listens, and further keys of the section `admin`.
+    pub(crate) address: String,
     pub(crate) admin: String,
     /// What the binary is started with: `strace` and its arguments, say.
     pub(crate) wrapper: Vec<String>,
@@ -62,6 +63,7 @@ impl Home {
             queue: String::new(),
             receivers: String::new(),
             grpc: String::new(),
+            address: "127.0.0.1:0".to_owned(),
             admin: String::new(),
             wrapper: Vec::new(),
             patience: START,
@@ -142,12 +144,13 @@ impl Home {
         format!(
             "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 127.0.0.1:0, {}}}, http: {{endpoint: 127.0.0.1:0}}}}, {}}}}}\n\
              queue: {{directory: {}/queue, {}}}\n\
-             admin: {{endpoint: 127.0.0.1:0, {}}}\n\
+             admin: {{endpoint: \"{}\", {}}}\n\
              shutdown: {{linger: 0, timeout: 10s}}\n",
             self.grpc,
             self.receivers,
             self.path().display(),
             self.queue,
+            self.address,
             self.admin
         )
     }

@@ -14,6 +14,7 @@ mod looks;
 mod sink;
 #[path = "../support/skip.rs"]
 mod skip;
+mod status;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;

@@ -37,8 +37,11 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
     /// How long the client sends. The hub is away from a fifth to half of that time.
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(10..=600))]
+    #[arg(long, default_value_t = 45, value_parser = clap::value_parser!(u64).range(10..=600))]
     seconds: u64,
+    /// When the story is told, let the client go on and keep the page, until Ctrl-C. The ledger comes then.
+    #[arg(long)]
+    stay: bool,
     /// Print the ledger as one JSON object, the last line of standard output.
     #[arg(long)]
     json: bool,
@@ -66,7 +69,7 @@ pub async fn demo(args: &DemoArgs) -> exit::Code {
 async fn play(args: &DemoArgs, directory: &Path) -> Result<Ledger, Box<dyn std::error::Error>> {
     let mut hub = Sink::start().await?;
     let fallback = Sink::start().await?;
-    let app = App::start(configuration(directory, &hub, &fallback)?).await?;
+    let app = App::start(configuration(directory, &hub, &fallback, args.seconds)?).await?;
 
     let seconds = |share: f64| Duration::from_secs_f64(args.seconds as f64 * share);
     let (began, length) = (Instant::now(), seconds(1.0));
@@ -82,6 +85,7 @@ async fn play(args: &DemoArgs, directory: &Path) -> Result<Ledger, Box<dyn std::
         sinks: [Arc::clone(hub.seen()), Arc::clone(fallback.seen())],
         told: None,
     };
+    story.screen.say(&format!("watch it in a browser: http://{}/", app.addresses().admin));
     story.screen.say("a client sends to the gateway, the gateway to the hub");
     story.until(began + seconds(0.2)).await;
     story.screen.say("the hub is taken away: its port is closed, its connections are cut");
@@ -90,6 +94,10 @@ async fn play(args: &DemoArgs, directory: &Path) -> Result<Ledger, Box<dyn std::
     story.screen.say("the hub is back");
     hub.bring_back().await?;
     story.until(began + length).await;
+    if args.stay {
+        story.screen.say("the story is told; the client goes on and the page stays until Ctrl-C");
+        story.until_interrupted().await;
+    }
     stop.send_replace(true);
     client.await?;
     story.screen.say("the client has stopped; what the hub has not got yet drains");
@@ -103,11 +111,19 @@ async fn play(args: &DemoArgs, directory: &Path) -> Result<Ledger, Box<dyn std::
 }
 
 /// The gateway's configuration: the file that users can read, with this run's places filled in.
-fn configuration(directory: &Path, hub: &Sink, fallback: &Sink) -> Result<Config, Box<dyn std::error::Error>> {
+fn configuration(
+    directory: &Path,
+    hub: &Sink,
+    fallback: &Sink,
+    seconds: u64,
+) -> Result<Config, Box<dyn std::error::Error>> {
+    // The hub is away for three tenths of the time: the queue fills in the first of them, then the fallback takes over.
+    let patience = format!("{}ms", (seconds * 100).min(6_000));
     let environment = |name: &str| match name {
         "DEMO_DIRECTORY" => Some(directory.display().to_string()),
         "DEMO_HUB" => Some(hub.url()),
         "DEMO_FALLBACK" => Some(fallback.url()),
+        "DEMO_PATIENCE" => Some(patience.clone()),
         _ => None,
     };
     let source = Source::Text { name: "config/demo.yaml".to_owned(), text: CONFIG.to_owned() };
@@ -139,6 +155,18 @@ impl Story<'_> {
             self.tell();
         }
         sleep_until(deadline).await;
+    }
+
+    async fn until_interrupted(&mut self) {
+        let interrupted = tokio::signal::ctrl_c();
+        let mut interrupted = std::pin::pin!(interrupted);
+        let mut look = interval(LOOK);
+        loop {
+            tokio::select! {
+                _ = &mut interrupted => return,
+                _ = look.tick() => self.tell(),
+            }
+        }
     }
 
     async fn until_drained(&mut self, deadline: Instant) {

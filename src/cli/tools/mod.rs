@@ -4,6 +4,7 @@ pub(super) mod confirm;
 pub(super) mod failure;
 pub(super) mod filter;
 pub(super) mod human;
+pub(super) mod line;
 pub(super) mod lines;
 pub(super) mod pages;
 pub(super) mod place;

@@ -1,27 +1,24 @@
-//! The way to a queue: over the admin socket of the gateway that runs on it, or offline, with the directory's lock in hand.
+//! The way to a queue: over the admin socket or port of the gateway that runs on it, or offline, with the directory's lock in hand.
 //!
-//! Both lead to the same handlers ([`commands`]): a socket carries the request to them, offline they are called in this
+//! Both lead to the same handlers ([`commands`]): a [`Line`] carries the request to them, offline they are called in this
 //! process, on a queue without doors and without delivery.
 
 use std::fmt::Display;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use clap::Args;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tower::ServiceExt as _;
 
 use super::failure::{Failure, ended};
+use super::line::{Line, is_nobody, unreachable_socket};
 use crate::cli::exit::Code;
 use crate::cli::logging;
 use crate::config::{Config, QueueConfig, QueueSize, Source, TelemetryConfig, WhenFull};
@@ -29,8 +26,6 @@ use crate::observe::commands::{self, Desk, wire};
 use crate::observe::socket;
 use crate::queue::{OpenError, Queue};
 
-/// Longest silence of a gateway over one request: a recount of a long backlog, on a disk that has other things to do.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// How long a gateway may hold its directory before its socket answers: it starts or ends.
 const STARTING: Duration = Duration::from_secs(5);
 /// Pause between two tries meanwhile.
@@ -49,12 +44,18 @@ pub(in crate::cli) struct Where {
     /// The admin socket of a running gateway, `admin.sock` in its queue's directory; nothing is tried offline then.
     #[arg(long, value_name = "FILE", global = true, help_heading = "Which queue")]
     socket: Option<PathBuf>,
+    /// The admin port of a running gateway, which needs its token for all but a look from its own machine. `--dir` and `--socket` win.
+    #[arg(long, value_name = "URL", env = "SPILLWAY_ADMIN", global = true, help_heading = "Which queue")]
+    admin: Option<String>,
+    /// The file that holds the token, with `--admin`.
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Which queue")]
+    token_file: Option<PathBuf>,
 }
 
 /// A queue that can be asked.
 pub(in crate::cli) enum Way {
     /// A gateway runs on it.
-    Gateway { socket: PathBuf },
+    Gateway(Line),
     /// It is ours, until it is closed.
     Offline { queue: Queue, handlers: Router },
 }
@@ -75,34 +76,42 @@ impl Where {
 
     /// The same for a command that only a running gateway can carry out.
     pub(in crate::cli) async fn work_beside(&self, command: impl AsyncFnOnce(&Way) -> Result<Code, Failure>) -> Code {
-        let found = match &self.socket {
-            Some(socket) => Ok(socket.clone()),
-            None => self.load().map(|(config, _)| config.directory.join(socket::NAME)),
+        let line = match self.line() {
+            Ok(Some(line)) => Ok(line),
+            Ok(None) => self.load().map(|(config, _)| Line::Socket(config.directory.join(socket::NAME))),
+            Err(failure) => Err(failure),
         };
-        let result = match found {
-            Ok(socket) => match socket::connect(&socket) {
-                Ok(_) => command(&Way::Gateway { socket }).await,
-                Err(error) => Err(unreachable_socket(&socket, &error)),
+        let result = match line {
+            Ok(line) => match line.try_out().await {
+                Ok(()) => command(&Way::Gateway(line)).await,
+                Err(failure) => Err(failure),
             },
             Err(failure) => Err(failure),
         };
         ended(result)
     }
 
+    /// The line to the gateway that was named; none where it is to be found by its directory.
+    fn line(&self) -> Result<Option<Line>, Failure> {
+        match (&self.socket, &self.dir, &self.admin) {
+            (Some(socket), _, _) => Ok(Some(Line::Socket(socket.clone()))),
+            (None, None, Some(url)) => Line::to_port(url, self.token_file.as_deref()).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// Finds the gateway that runs on the queue, or opens the queue.
     async fn open(&self) -> Result<Way, Failure> {
-        if let Some(socket) = &self.socket {
-            return match socket::connect(socket) {
-                Ok(_) => Ok(Way::Gateway { socket: socket.clone() }),
-                Err(error) => Err(unreachable_socket(socket, &error)),
-            };
+        if let Some(line) = self.line()? {
+            line.try_out().await?;
+            return Ok(Way::Gateway(line));
         }
         let (config, telemetry) = self.load()?;
         let socket = config.directory.join(socket::NAME);
         let until = Instant::now() + STARTING;
         loop {
             match socket::connect(&socket) {
-                Ok(_) => return Ok(Way::Gateway { socket }),
+                Ok(_) => return Ok(Way::Gateway(Line::Socket(socket))),
                 Err(error) if is_nobody(&error) => {}
                 Err(error) => return Err(unreachable_socket(&socket, &error)),
             }
@@ -182,7 +191,7 @@ impl Way {
 
     async fn ask<T: DeserializeOwned>(&self, request: Request<Body>) -> Result<T, Failure> {
         let answer = match self {
-            Way::Gateway { socket } => carried(socket, request).await?,
+            Way::Gateway(line) => line.carry(request).await?,
             Way::Offline { handlers, .. } => {
                 let Ok(response) = handlers.clone().oneshot(request).await;
                 let (head, body) = response.into_parts();
@@ -211,58 +220,21 @@ impl Way {
     }
 }
 
-/// One request over the socket, on a connection of its own.
-async fn carried(socket: &Path, request: Request<Body>) -> Result<(http::response::Parts, Bytes), Failure> {
-    let gone = |why: &dyn Display| {
-        let socket = socket.display();
-        Failure::new(Code::InUse, format!("the gateway behind {socket} went away in the middle of a request ({why})"))
-    };
-    let stream = socket::connect(socket).map_err(|error| unreachable_socket(socket, &error))?;
-    let stream = UnixStream::from_std(stream).map_err(|error| gone(&error))?;
-    let exchange = async {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection); // ends with its only request
-        let (head, body) = sender.send_request(request).await?.into_parts();
-        let body = body.collect().await?.to_bytes();
-        connection.abort();
-        Ok::<_, hyper::Error>((head, body))
-    };
-    match timeout(PATIENCE, exchange).await {
-        Ok(answer) => answer.map_err(|error| gone(&error)),
-        Err(_) => Err(gone(&format!("no answer within {} s", PATIENCE.as_secs()))),
-    }
-}
-
 fn refused(head: &http::response::Parts, body: &[u8]) -> Failure {
     let error = serde_json::from_slice(body).map(|refused: wire::Refused| refused.error);
-    let error = error.unwrap_or_else(|_| format!("the gateway answered {}", head.status));
+    let plain = || match head.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => String::from_utf8_lossy(body).trim().to_owned(),
+        status => format!("the gateway answered {status}"),
+    };
+    let error = error.unwrap_or_else(|_| plain());
     let code = match head.status {
-        StatusCode::BAD_REQUEST => Code::Usage,
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Code::Usage,
         StatusCode::SERVICE_UNAVAILABLE => Code::InUse,
         StatusCode::INTERNAL_SERVER_ERROR => Code::Store,
         _ => Code::No,
     };
     let seconds = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     Failure { retry_after: seconds.map(Duration::from_secs), ..Failure::new(code, error) }
-}
-
-fn is_nobody(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory)
-}
-
-fn unreachable_socket(socket: &Path, error: &io::Error) -> Failure {
-    let socket = socket.display();
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => Failure::new(
-            Code::Directory,
-            format!("{socket} is not for this user: run this as the user that runs the gateway"),
-        ),
-        _ if is_nobody(error) => Failure::new(
-            Code::InUse,
-            format!("no gateway answers at {socket}: start one, or name the queue with --dir to work on it offline"),
-        ),
-        _ => Failure::new(Code::InUse, format!("{socket}: {error}")),
-    }
 }
 
 fn nothing_there(directory: &Path) -> Failure {
