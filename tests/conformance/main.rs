@@ -2,8 +2,8 @@
 //! compression.
 //!
 //! `cargo test --test conformance` starts doors of its own, looks into their queue too, and holds `docs/conformance.md` to what it
-//! found; `UPDATE_DOCS=1` writes that page anew. `tests/conformance/run --grpc HOST:PORT --http HOST:PORT [--limit BYTES]` asks any
-//! other server, judges it by its answers alone, and prints the table.
+//! found; `UPDATE_DOCS=1` writes that page anew. `tests/conformance/run --grpc HOST:PORT --http HOST:PORT [--limit BYTES] [--patience SECONDS]`
+//! asks any other server, judges it by its answers alone, and prints the table.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,8 +23,10 @@ mod refusals;
 mod support;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+use tokio::time::timeout;
 
 use self::lines::{Asked, LINES, Line};
 use self::page::Outcome;
@@ -43,6 +45,9 @@ struct Options {
     /// Largest request that it takes, in bytes.
     #[arg(long, default_value_t = 64 << 20)]
     limit: usize,
+    /// Seconds that a check may take: some servers wait for ever.
+    #[arg(long, default_value_t = 120)]
+    patience: u64,
 }
 
 #[tokio::main]
@@ -56,7 +61,7 @@ async fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {})); // what a check says is told in the table
     let mut outcomes = Vec::new();
     for line in LINES {
-        outcomes.push(ask(&peer, line).await);
+        outcomes.push(ask(&peer, line, Duration::from_secs(asked.patience)).await);
     }
     let (passed, failed) = page::count(&outcomes);
     for outcome in &outcomes {
@@ -80,13 +85,14 @@ async fn main() -> ExitCode {
 }
 
 /// Asks for one line in each way that it concerns.
-async fn ask(peer: &Peer, line: &'static Line) -> Outcome {
+async fn ask(peer: &Peer, line: &'static Line, patience: Duration) -> Outcome {
     let mut results = Vec::new();
     if let Some(Asked { concerns, check }) = line.check {
         for way in Way::ALL.into_iter().filter(|way| concerns(*way) && peer.speaks(*way)) {
             // In a task of its own, so that a check may end by a panic.
-            let result = tokio::spawn(check(peer.clone(), way)).await;
-            results.push((way, result.map_err(page::words)));
+            let checked = timeout(patience, tokio::spawn(check(peer.clone(), way))).await;
+            let late = Err(format!("no answer within {patience:?}"));
+            results.push((way, checked.map_or(late, |result| result.map_err(page::words))));
         }
     }
     Outcome { line, results }
