@@ -5,7 +5,7 @@ pub(super) const EXPECTED: &str =
     "a level (off, error, warn, info, debug, trace), or levels per part such as info,deliver=debug";
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-const PARTS: [&str; 9] = ["app", "batch", "cli", "config", "deliver", "observe", "queue", "receive", "target"];
+const PARTS: [&str; 9] = ["app", "cli", "config", "deliver", "files", "observe", "queue", "receive", "target"];
 
 /// The directives as `tracing-subscriber` wants them: names of our parts get the crate's name before them, other names (those
 /// of libraries) stay. `None` when the text is no list of levels.
@@ -40,6 +40,7 @@ mod tests {
     fn parts_are_named_without_the_crate() {
         assert_eq!(directives("info").as_deref(), Some("info"));
         assert_eq!(directives("warn, deliver=debug,h2=INFO").as_deref(), Some("warn,spillway::deliver=debug,h2=info"));
+        assert_eq!(directives("files=debug").as_deref(), Some("spillway::files=debug"));
         for text in ["", "loud", "info,", "deliver=", "=info", "a b=info"] {
             assert_eq!(directives(text), None, "{text}");
         }

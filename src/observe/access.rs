@@ -5,9 +5,13 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
+
+use crate::deliver::timeline::Repeats;
 
 /// Whom a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -33,12 +37,13 @@ pub(super) enum Verdict {
 #[derive(Debug, Clone)]
 pub(super) struct Access {
     token_file: Option<PathBuf>,
+    unreadable: Arc<Mutex<Repeats>>,
 }
 
 impl Access {
     /// `token_file` is read at each request that needs it, so a rotated token holds at once.
     pub(super) fn new(token_file: Option<PathBuf>) -> Access {
-        Access { token_file }
+        Access { token_file, unreadable: Arc::default() }
     }
 
     /// Judges a request for the status.
@@ -60,7 +65,10 @@ impl Access {
         let token = match tokio::fs::read(file).await {
             Ok(token) => token,
             Err(error) => {
-                tracing::warn!(file = %file.display(), %error, "the admin token cannot be read: nobody is let in by it");
+                let told = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).tell(Instant::now());
+                if let Some(held_back) = told {
+                    tracing::warn!(file = %file.display(), %error, held_back, "the admin token cannot be read: nobody is let in by it");
+                }
                 return Verdict::TokenMissing;
             }
         };

@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 use tracing::{info, warn};
 
@@ -27,6 +28,7 @@ use super::events::Events;
 use super::observer::Observer;
 use super::routes;
 use crate::config::AdminConfig;
+use crate::deliver::timeline::Repeats;
 
 /// Open connections; a scraper, some probes and a few people need ten.
 const MAX_CONNECTIONS: usize = 256;
@@ -166,6 +168,7 @@ impl Listen for UnixListener {
 async fn accept(listener: impl Listen, router: axum::Router, mut stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
+    let mut failures = Repeats::default();
     loop {
         let slot = slots.clone().acquire_owned();
         let next = async { (slot.await, listener.next().await) };
@@ -185,7 +188,9 @@ async fn accept(listener: impl Listen, router: axum::Router, mut stop: watch::Re
             }
             // No file descriptors left, most likely: the doors took them, and give some back.
             Err(error) => {
-                warn!(%error, "the admin port could not accept a connection");
+                if let Some(held_back) = failures.tell(Instant::now()) {
+                    warn!(%error, held_back, "the admin port could not accept a connection");
+                }
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }

@@ -16,6 +16,7 @@ mod hub_killed;
 mod identity;
 mod kill_nine;
 mod limits;
+mod log_lines;
 mod merged;
 mod owed_kept;
 mod refuses_to_start;

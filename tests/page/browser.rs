@@ -148,8 +148,21 @@ impl Browser {
         self.ask("POST", "/goog/cdp/execute", &json!({"cmd": command, "params": params}));
     }
 
-    /// Keeps a picture for the docs, where they are to be written anew.
-    pub(crate) fn picture(&self, name: &str) {
+    /// Keeps a picture of the page as a large screen shows it, for the docs, where they are to be written anew.
+    pub(crate) async fn picture(&self, name: &str) {
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let size = json!({"width": 1280, "height": 1130, "deviceScaleFactor": 0.75, "mobile": false});
+            self.devtools("Emulation.setDeviceMetricsOverride", &size);
+            let drawn = "const plot = document.querySelector('#plot'); return !plot || plot.clientWidth === plot.querySelector('svg').viewBox.baseVal.width";
+            self.sees("the page is drawn for the picture", drawn).await;
+        }
+        self.run("scrollTo(0, 0)");
+        self.keep(name);
+        self.devtools("Emulation.clearDeviceMetricsOverride", &json!({}));
+    }
+
+    /// Keeps a picture of what the screen shows.
+    pub(crate) fn keep(&self, name: &str) {
         let picture = self.ask("GET", "/screenshot", &Value::Null);
         let picture = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap()).unwrap();
         assert!(picture.starts_with(b"\x89PNG"), "{name}");

@@ -43,7 +43,7 @@ async fn orders_are_for_who_has_the_token() {
         "return document.querySelector('#said').innerText.startsWith('Delivery is paused')",
     )
     .await;
-    page.picture("paused");
+    page.picture("paused").await;
     page.click("[data-command=resume]");
     page.click("#dialog button.primary");
     page.sees_state("normal").await;

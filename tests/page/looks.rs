@@ -63,7 +63,7 @@ async fn it_can_be_used_and_read_by_everybody() {
     )
     .await;
     assert_eq!(page.run("return document.documentElement.scrollWidth <= innerWidth"), true, "wider than the screen");
-    page.picture("phone");
+    page.keep("phone");
     scene.assert_quiet();
     tokio::time::timeout(seconds(120), load.stop()).await.unwrap();
 }

@@ -5,6 +5,10 @@ use crate::scene::Scene;
 use crate::support::gateway::Home;
 use crate::support::wait::{seconds, until};
 
+/// Three points of the chart at which the fallback had the headline.
+const FALLBACK_DRAWN: &str =
+    "return (document.querySelector('.stretch.tone-on_fallback')?.getAttribute('width') ?? 0) >= 60";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_state_is_seen_as_it_comes() {
     let mut home = Home::new();
@@ -23,7 +27,7 @@ async fn each_state_is_seen_as_it_comes() {
     assert_eq!(page.text("#state"), "Normal");
     assert!(page.text("[data-target=hub] .pill").contains("takes data"), "{}", page.text("[data-target=hub]"));
     assert!(page.text("[data-target=backup] .pill").contains("stands by"), "{}", page.text("[data-target=backup]"));
-    page.picture("normal");
+    page.picture("normal").await;
 
     scene.hub.take_away().await;
     page.sees_state("on_fallback").await;
@@ -44,14 +48,15 @@ async fn each_state_is_seen_as_it_comes() {
     .await;
     assert!(page.text(".headline").contains("to backup instead of hub"), "{}", page.text(".headline"));
     assert!(page.text("[data-target=hub]").contains("Failing"), "{}", page.text("[data-target=hub]"));
+    page.sees("the chart shows the fallback", FALLBACK_DRAWN).await;
     page.prefers("dark");
-    page.picture("on_fallback");
+    page.picture("on_fallback").await;
 
     scene.backup.take_away().await;
     page.sees_state("partitioned").await;
     page.sees("no target takes data", "return document.querySelectorAll('.wire.flowing').length === 1").await;
     page.prefers("light");
-    page.picture("partitioned");
+    page.picture("partitioned").await;
 
     let flood = scene.load(400_000, pause);
     page.sees_state("refusing").await;
@@ -60,7 +65,7 @@ async fn each_state_is_seen_as_it_comes() {
         "return document.querySelector('.stations').innerText.includes('turned away')",
     )
     .await;
-    page.picture("refusing");
+    page.picture("refusing").await;
     let (mut acknowledged, flooded) = (load.stop().await, flood.stop().await);
     for (signal, ids) in flooded {
         acknowledged.entry(signal).or_default().extend(ids);
@@ -69,7 +74,7 @@ async fn each_state_is_seen_as_it_comes() {
     scene.hub.bring_back().await;
     page.sees_state("replaying").await;
     page.prefers("dark");
-    page.picture("replaying");
+    page.picture("replaying").await;
     scene.backup.bring_back().await;
     until("the backlog has drained", seconds(60), || scene.gateway.books("queued") == 0).await;
     page.sees_state("normal").await;
