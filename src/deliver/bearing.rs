@@ -71,6 +71,7 @@ struct CatchUp {
     /// Of the pace that is hoped for, in (0, 1]: less after complaints.
     share: Borne,
     grown_at: Instant,
+    cut_at: Instant,
 }
 
 /// What is held to be borne, and what was too much last.
@@ -180,28 +181,33 @@ impl Bearing {
         }
     }
 
-    /// The target said "too much", once for all that was under way in that moment, and is left alone for that long. Whether it was the
-    /// backlog that was too much for it, and fresh data may go on.
+    /// The target said "too much", once for all that was under way in that moment, first to a batch of that lane, and asks for that
+    /// `delay`; `rest` is what it gets in any case. Whether fresh data, too, is to rest: it was fresh data that was too much.
     ///
     /// One that takes nothing at all says nothing about rates, and has enough of everything.
-    pub fn complained(&mut self, now: Instant, pause: Duration) -> bool {
-        let share = match &self.catch_up {
-            Some(catch_up) if self.taken.anything => Borne::cut(catch_up.share.now),
-            Some(catch_up) => catch_up.share,
-            None => self.caught_up_at,
+    pub fn complained(&mut self, now: Instant, lane: Lane, delay: Duration, rest: Duration) -> bool {
+        let took = self.taken.anything;
+        let lately = |at: Instant| now < at + LATELY;
+        let all_rest = lane == Lane::Fresh || !took || !self.backlog_sent_at.is_some_and(lately);
+        let (share, cut_at) = match &self.catch_up {
+            // Refusals that follow one another closely are one lesson.
+            Some(catch_up) if took && !lately(catch_up.cut_at) => (Borne::cut(catch_up.share.now), now),
+            Some(catch_up) => (catch_up.share, catch_up.cut_at),
+            None => (self.caught_up_at, now),
         };
         // Nothing is saved up in the pause.
-        self.catch_up = Some(CatchUp { bucket: Bucket::new(now + pause), share, grown_at: now + pause });
-        let took = std::mem::take(&mut self.taken.anything);
+        let from = now + if all_rest { delay.max(rest) } else { delay };
+        self.catch_up = Some(CatchUp { bucket: Bucket::new(from), share, grown_at: from, cut_at });
         if took {
-            if let Some(had) = self.limit().or_else(|| self.taken.rate(now)) {
+            let taken = std::mem::take(&mut self.taken);
+            let anew = !lately(self.cut_at) || self.backlog_sent_at.is_some_and(|at| at >= self.cut_at);
+            if anew && let Some(had) = self.limit().or_else(|| taken.rate(now)) {
                 let cut = Borne::cut(had);
                 self.limit = Some(Borne { now: cut.now.max(LEAST), ..cut });
+                (self.cut_at, self.held_back) = (now, false);
             }
-            (self.cut_at, self.held_back) = (now, false);
-            self.taken = Taken::default();
         }
-        took && self.backlog_sent_at.is_some_and(|at| now < at + LATELY)
+        all_rest
     }
 
     /// Forgets what was learned: the target was away, and may have come back as another.
@@ -289,6 +295,11 @@ mod tests {
         }
     }
 
+    /// Without a delay. Whether fresh data is to rest, too.
+    fn complain(bearing: &mut Bearing, now: Instant, lane: Lane) -> bool {
+        bearing.complained(now, lane, Duration::ZERO, Duration::ZERO)
+    }
+
     /// Sends backlog as fast as allowed, 8 MB a second at most; batches that were taken and refused in the last ten of `seconds`.
     fn against(hub: &mut Hub, bearing: &mut Bearing, seconds: u32) -> (usize, usize) {
         let (mut now, end) = (hub.at, hub.at + seconds * SECOND);
@@ -306,7 +317,7 @@ mod tests {
                 bearing.taken(now, Lane::Backlog, BATCH);
                 counts.0 += counted;
             } else {
-                bearing.complained(now, Duration::ZERO);
+                bearing.complained(now, Lane::Backlog, Duration::ZERO, Duration::ZERO);
                 counts.1 += counted;
                 now += SECOND / 2; // as the target's backoff has it
             }
@@ -332,8 +343,9 @@ mod tests {
         assert!(taken * BATCH > 40_000_000, "{taken}");
     }
 
-    /// Complaints of a hub that takes nothing at all; of one that gets no backlog; and many of one that takes some.
-    /// Guarantees that the first and second change nothing, and that the rate never falls below the least.
+    /// Complaints of a hub that takes nothing at all; of one that gets no backlog; and many of one that takes some, of fresh data too.
+    /// Guarantees that right after a cut only backlog that was sent since brings on the next, that fresh data rests when it was too much
+    /// itself, and that the rate never falls below the least.
     #[test]
     fn only_what_was_taken_tells_of_rates() {
         let mut now = Instant::now();
@@ -344,20 +356,22 @@ mod tests {
             now
         };
         let at = send(&mut bearing, Lane::Backlog);
-        assert!(!bearing.complained(at, Duration::ZERO), "nothing was taken");
+        assert!(complain(&mut bearing, at, Lane::Backlog), "nothing was taken");
         assert_eq!(bearing.limit(), None);
         let at = send(&mut bearing, Lane::Fresh) + 2 * LATELY;
         bearing.taken(at, Lane::Fresh, BATCH);
-        assert!(!bearing.complained(at, Duration::ZERO), "no backlog went lately");
+        assert!(complain(&mut bearing, at, Lane::Backlog), "no backlog went lately");
         assert_eq!(bearing.limit(), None);
         let mut before = f64::INFINITY;
         for _ in 0..30 {
             let at = send(&mut bearing, Lane::Backlog);
             bearing.taken(at, Lane::Backlog, BATCH);
-            assert!(bearing.complained(at, Duration::ZERO), "backlog went");
+            assert!(!complain(&mut bearing, at + MILLI / 4, Lane::Backlog), "backlog went");
             let limit = bearing.limit().expect("learned");
-            assert!(!bearing.complained(at, Duration::ZERO), "nothing was taken in between");
-            assert_eq!(bearing.limit(), Some(limit), "nothing was taken in between");
+            assert!(complain(&mut bearing, at, Lane::Backlog), "nothing was taken in between");
+            bearing.taken(at, Lane::Fresh, BATCH);
+            assert!(complain(&mut bearing, at + MILLI / 2, Lane::Fresh), "it was fresh data");
+            assert_eq!(bearing.limit(), Some(limit), "no backlog was sent in between");
             assert!(limit < before || limit == LEAST);
             before = limit;
         }
@@ -386,7 +400,7 @@ mod tests {
                     bearing.taken(now, Lane::Fresh, BATCH);
                     gathered -= 1;
                 } else {
-                    bearing.complained(now, 3 * SECOND);
+                    bearing.complained(now, Lane::Fresh, 3 * SECOND, SECOND);
                     (pauses, silent_until) = (pauses + 1, now + 3 * SECOND);
                 }
             }
@@ -403,7 +417,7 @@ mod tests {
         let mut bearing = Bearing::new(start);
         bearing.sent(start, Lane::Backlog, 100_000);
         bearing.taken(start, Lane::Backlog, 100_000);
-        bearing.complained(start + SECOND, Duration::ZERO);
+        complain(&mut bearing, start + SECOND, Lane::Backlog);
         let limit = bearing.limit().expect("learned");
         bearing.took_in(start + SECOND, 500_000.0);
         let (mut gathered, mut backlog, mut freed) = (0, 0, None);
@@ -414,7 +428,7 @@ mod tests {
             if (10_000..11_000).contains(&milli) {
                 if milli == 10_000 {
                     bearing.taken(now, Lane::Fresh, BATCH);
-                    bearing.complained(now, SECOND);
+                    bearing.complained(now, Lane::Fresh, SECOND, Duration::ZERO);
                 }
                 continue;
             }

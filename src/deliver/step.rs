@@ -19,6 +19,7 @@ use super::line::{Line, Next, Sortie};
 use super::line_state::State;
 use super::request::{Effect, Report};
 use super::suspects::{Failure, Suspicion, TRIED_EVERY};
+use super::target_state::SHORT_PAUSE;
 use super::timeline::now_ms;
 use super::together;
 use crate::batch::{Batch, Key};
@@ -42,7 +43,7 @@ async fn step(line: &Line, mut away: Away<'_>, mut sortie: Sortie) {
     let Some(lease) = lease(line, &mut sortie).await else {
         return line.dry(&sortie);
     };
-    let Some(lease) = within_limit(line, &sortie, lease).await else { return };
+    let Some(mut lease) = within_limit(line, &sortie, lease).await else { return };
     let along = along(line, &sortie, &lease).await;
     if !along.is_empty() {
         return together::together(line, away, sortie, [lease].into_iter().chain(along).collect()).await;
@@ -61,11 +62,20 @@ async fn step(line: &Line, mut away: Away<'_>, mut sortie: Sortie) {
         Class::TooLarge => parts(line, sortie.position, &lease).await,
         _ => None,
     };
-    let judgement = judged(line, &sortie, &lease, (&answer, class), parts.as_deref());
+    let mut judgement = judged(line, &sortie, &lease, (&answer, class), parts.as_deref());
     if judgement.ask_empty {
         ask_empty(line, &sortie, lease.id.key).await;
     }
-    sortie.pass.report(class, &answer, Report { effect: judgement.effect, delay: class::floor(&answer) });
+    let delay = class::floor(&answer);
+    if class == Class::Throttle && delay.is_none_or(|delay| delay <= SHORT_PAUSE) {
+        lease.was_not_tried();
+        if line.order == Order::FreshFirst && lease.lane == Lane::Fresh && delay.is_none() {
+            // Others may go meanwhile; the backlog is held anyway, and everything is by a delay that the target asks for.
+            let hold = sortie.pass.gate().config.retry.initial_interval;
+            judgement.settlement = Settlement::Return { hold };
+        }
+    }
+    sortie.pass.report(class, &answer, Report { effect: judgement.effect, delay });
     settle(line, sortie.position, lease, judgement);
 }
 

@@ -29,6 +29,15 @@ pub const IDLE_AFTER: Duration = Duration::from_secs(10);
 /// Once a breaker lets a trial through, the signal whose trial failed before lets the others go first: all its batches may be bad.
 const TRIAL_YIELDS: Duration = Duration::from_millis(100);
 
+/// New data that a target refused for its load is new still after such a pause. After a longer one so much has gathered that it would
+/// only be refused again, ahead of what is newer: then it waits with the backlog.
+pub const SHORT_PAUSE: Duration = Duration::from_secs(1);
+
+/// A target that had enough gets no more than so many requests at a time, for so long after a short pause. After a
+/// long one what gathered takes more than that.
+const CALM: usize = 2;
+const CALM_FOR: Duration = Duration::from_millis(500);
+
 /// See the module.
 #[derive(Debug)]
 pub struct TargetState {
@@ -61,6 +70,8 @@ pub struct TargetState {
     /// What the server asked for: holds for everything, and no success ends it.
     not_before: Option<Instant>,
     backlog_not_before: Option<Instant>,
+    /// Until when few go at a time, since it had enough: they would all be refused together.
+    calm_until: Option<Instant>,
     /// Who tried it out last.
     tried_by: Option<Signal>,
     next_ticket: u64,
@@ -132,6 +143,7 @@ impl TargetState {
             retry_at: None,
             not_before: None,
             backlog_not_before: None,
+            calm_until: None,
             tried_by: None,
             next_ticket: 0,
             wanted_at: None,
@@ -160,7 +172,8 @@ impl TargetState {
         let promised = self.ahead(index, true) + ahead.min(room);
         if !(ask.fresh || backlog) || self.free(now, ask.fresh) <= promised {
             self.queue_up(now, index, ask.fresh);
-            return Err(Wait::Event);
+            // What is on its way may hang for longer than that.
+            return Err(self.calm_until.filter(|until| now < *until).map_or(Wait::Event, Wait::Until));
         }
         let Some(permit) = self.breaker.admit(now) else {
             self.queue_up(now, index, ask.fresh);
@@ -261,6 +274,7 @@ impl TargetState {
         let limit = match self.breaker.state(now) {
             // The breaker's single permit decides; requests of the time before may still be hanging.
             BreakerState::HalfOpen | BreakerState::Open => return 1,
+            _ if self.calm_until.is_some_and(|until| now < until) => self.concurrency(now).min(CALM),
             _ => self.concurrency(now),
         };
         let beside = fresh && !self.failing && self.backlog_in_flight > 0;
@@ -421,18 +435,19 @@ impl TargetState {
         }
     }
 
-    /// Load, not failure: fewer at a time, and the backlog first. What has enough of fresh data alone is left alone as a whole.
+    /// Load, not failure: fewer at a time, and the backlog first. What has enough of fresh data is left alone as a whole.
     fn throttled(&mut self, now: Instant, slot: &Slot, delay: Option<Duration>) {
         self.concurrency.throttled(now, slot.sent);
-        if slot.streak != self.streak {
-            return;
-        }
-        self.streak += 1;
-        let wait = self.backoff.next(None);
-        let delay = delay.unwrap_or_default();
-        self.backlog_not_before = Some(now + delay + wait);
-        if !self.pace.bearing.complained(now, delay) {
-            self.retry_at = Some(now + wait);
+        if slot.streak == self.streak {
+            self.streak += 1;
+            let wait = self.backoff.next(None);
+            let delay = delay.unwrap_or_default();
+            self.backlog_not_before = Some(now + delay + wait);
+            self.calm_until = (delay <= SHORT_PAUSE).then(|| now + delay + wait + CALM_FOR);
+            let rest = if slot.lane == Lane::Fresh { wait / 2 } else { wait };
+            if self.pace.bearing.complained(now, slot.lane, delay, rest) {
+                self.retry_at = Some(now + rest);
+            }
         }
     }
 

@@ -61,7 +61,8 @@ impl Lease {
         usize::try_from(self.ticket.hold.as_ref().map_or(0, Hold::bytes)).unwrap_or(usize::MAX)
     }
 
-    /// Given back it counts as if it had not been leased: whatever failed, it was not this batch.
+    /// Given back it counts as if it had not been leased: whatever failed, it was not this batch. With `order: fresh_first` a fresh
+    /// one is fresh still then, and the first of its lane.
     pub fn was_not_tried(&mut self) {
         self.ticket.counts = false;
     }
@@ -108,7 +109,7 @@ pub struct Pending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
-    /// Just committed, still in memory.
+    /// Just committed, and still in memory or given back untried.
     Fresh,
     /// Older than fresh: returned first, then what is late in memory, then, oldest first, what is owed (for the primary) and what was
     /// never leased.

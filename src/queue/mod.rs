@@ -227,12 +227,8 @@ impl Queue {
     async fn lease_now(&self, signal: Signal, lane: Lane, taker: Taker, pick: Pick) -> Option<Lease> {
         match lane {
             _ if self.shared.out.is_full(signal) => None,
-            Lane::Fresh if !self.shared.is_open() => None,
-            Lane::Fresh => {
-                let grant = self.take(signal, |lanes| lanes.lease_fresh(taker))?;
-                Some(self.hand_out(signal, grant))
-            }
-            Lane::Backlog => self.lease_backlog(signal, taker, pick).await,
+            Lane::Fresh => self.lease_from(signal, |lanes, now| lanes.lease_fresh(taker, now)).await,
+            Lane::Backlog => self.lease_from(signal, |lanes, now| lanes.lease_backlog(taker, pick, now)).await,
         }
     }
 
@@ -245,15 +241,15 @@ impl Queue {
         taken
     }
 
-    async fn lease_backlog(&self, signal: Signal, taker: Taker, pick: Pick) -> Option<Lease> {
+    async fn lease_from(&self, signal: Signal, step: impl Fn(&mut Lanes, Instant) -> lanes::Step) -> Option<Lease> {
         loop {
             let mut read = std::pin::pin!(self.shared.read[signal.index()].notified());
             read.as_mut().enable(); // before the look, so that no read ends unnoticed in between
             if !self.shared.is_open() {
                 return None;
             }
-            let step = self.take(signal, |lanes| lanes.lease_backlog(taker, pick, Instant::now()));
-            match step {
+            let next = self.take(signal, |lanes| step(lanes, Instant::now()));
+            match next {
                 lanes::Step::Nothing => return None,
                 lanes::Step::Grant(grant, ahead) => {
                     self.send(ahead.map(Errand::Slice));
@@ -280,7 +276,7 @@ impl Queue {
         match outcome.await {
             Ok(Ok(stored)) => {
                 ticket.epoch = stored.epoch;
-                Some(lease_of(stored, Lane::Backlog, held, ticket))
+                Some(lease_of(stored, held, ticket))
             }
             Ok(Err(Missing::Corrupt { why, bytes })) => {
                 ticket.spent = true;
@@ -298,10 +294,10 @@ impl Queue {
     }
 
     fn hand_out(&self, signal: Signal, grant: Grant) -> Lease {
-        let Grant { stored, lane, held, number } = grant;
+        let Grant { stored, held, number } = grant;
         let mut ticket = self.ticket(signal, stored.key, number, held.weight);
         ticket.epoch = stored.epoch;
-        lease_of(stored, lane, held, ticket)
+        lease_of(stored, held, ticket)
     }
 
     fn ticket(&self, signal: Signal, key: Key, number: u64, weight: u64) -> Ticket {
@@ -440,7 +436,7 @@ impl Queue {
     }
 }
 
-fn lease_of(stored: Stored, lane: Lane, held: Held, mut ticket: Ticket) -> Lease {
+fn lease_of(stored: Stored, held: Held, mut ticket: Ticket) -> Lease {
     ticket.counts = true;
     let id = BatchId {
         store: ticket.shared.store.load(Relaxed),
@@ -448,7 +444,8 @@ fn lease_of(stored: Stored, lane: Lane, held: Held, mut ticket: Ticket) -> Lease
         signal: ticket.signal,
         key: stored.key,
     };
-    Lease { batch: stored.batch, id, lane, owed: held.owed, parked: held.parked, attempts: held.attempts, ticket }
+    let Held { owed, parked, attempts, .. } = held;
+    Lease { batch: stored.batch, id, lane: held.lane(), owed, parked, attempts, ticket }
 }
 
 #[cfg(test)]

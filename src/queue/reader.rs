@@ -153,7 +153,15 @@ fn slice(engine: &dyn Engine, job: &Job) -> Result<(Slice, Vec<Corrupt>), StoreE
                 let owed = job.origin == Origin::Owed;
                 corrupt.push((
                     key,
-                    Held { items: twin.items, weight: twin.weight, owed, attempts: 0, parked: false, barred: false },
+                    Held {
+                        items: twin.items,
+                        weight: twin.weight,
+                        owed,
+                        attempts: 0,
+                        parked: false,
+                        barred: false,
+                        came_in: None,
+                    },
                     why,
                     bytes,
                 ));

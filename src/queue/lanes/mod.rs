@@ -56,6 +56,8 @@ pub(super) struct Held {
     pub parked: bool,
     /// Whether it stays there until a person decides.
     pub barred: bool,
+    /// When it came in, while it counts as fresh.
+    pub came_in: Option<Instant>,
 }
 
 impl Ending {
@@ -66,13 +68,19 @@ impl Ending {
 
 impl Held {
     pub(super) fn of(batch: &Batch, owed: bool) -> Held {
-        Held { items: batch.items, weight: batch.weight() as u64, owed, attempts: 0, parked: false, barred: false }
+        let (items, weight) = (batch.items, batch.weight() as u64);
+        Held { items, weight, owed, attempts: 0, parked: false, barred: false, came_in: None }
+    }
+
+    /// Which lane it belongs to.
+    pub(super) fn lane(&self) -> Lane {
+        if self.came_in.is_some() { Lane::Fresh } else { Lane::Backlog }
     }
 
     /// Of one that is parked, by its index entry.
     pub(super) fn parked(entry: &Entry) -> Held {
         let Twin { items, weight, .. } = entry.twin;
-        Held { items, weight, owed: entry.owed, attempts: 0, parked: true, barred: entry.is_barred() }
+        Held { items, weight, owed: entry.owed, attempts: 0, parked: true, barred: entry.is_barred(), came_in: None }
     }
 }
 
@@ -107,7 +115,6 @@ enum Ending {
 #[derive(Debug)]
 pub(super) struct Grant {
     pub stored: Stored,
-    pub lane: Lane,
     pub held: Held,
     pub number: u64,
 }
@@ -178,6 +185,7 @@ impl Lanes {
     /// What came in before that moment counts as backlog from now on.
     pub(super) fn age(&mut self, before: Instant) {
         self.ring.age(before);
+        self.returned.age(before);
     }
 
     /// Lets go of the oldest batch in memory; it is on disk, and backlog from now on. Its bytes, if there was one.
@@ -195,6 +203,7 @@ impl Lanes {
             return false;
         };
         held.attempts += u32::from(counts);
+        held.came_in = held.came_in.filter(|_| !counts && self.order == Order::FreshFirst);
         self.returned.insert(key, held, not_before);
         true
     }
@@ -392,9 +401,9 @@ impl Lanes {
         self.source(origin).front().or_else(|| self.unread(origin).map(|range| range.start))
     }
 
-    fn grant(&mut self, stored: Stored, lane: Lane, held: Held) -> Grant {
+    fn grant(&mut self, stored: Stored, held: Held) -> Grant {
         let number = self.lease(stored.key, held);
-        Grant { stored, lane, held, number }
+        Grant { stored, held, number }
     }
 
     /// Notes a batch as leased, without handing it out; the number of the lease.

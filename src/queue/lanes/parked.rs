@@ -34,7 +34,7 @@ struct Out {
 
 impl Parked {
     pub(super) fn add(&mut self, key: Key, held: Held) {
-        let held = Held { parked: true, attempts: 0, ..held };
+        let held = Held { parked: true, attempts: 0, came_in: None, ..held };
         self.waiting.insert(key, Waiting { held, since: self.tries, not_before: None });
     }
 

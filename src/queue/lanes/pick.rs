@@ -1,6 +1,6 @@
 //! Who is next: the order in which a signal's batches are handed out.
 //!
-//! `fresh_first`: the fresh part of the ring is open at any time; of the backlog, returned batches come first, then what is late in
+//! `fresh_first`: the fresh part of the ring is open at any time, and first what came back of it; of the backlog, returned batches come first, then what is late in
 //! memory, then owed ones and those that were never leased, the older of the two. `fifo`: strictly by key over all of them, the ring last; a held batch holds
 //! everything behind it.
 
@@ -12,7 +12,7 @@ use crate::batch::Key;
 use crate::config::Order;
 use crate::queue::lease::{Lane, Pending, Taker};
 
-/// What to do to lease from the backlog.
+/// What to do to lease from a lane.
 #[derive(Debug)]
 pub(in crate::queue) enum Step {
     /// Here it is; and a read that should begin meanwhile.
@@ -37,30 +37,37 @@ pub(in crate::queue) enum Pick {
 #[derive(Clone, Copy)]
 enum Next {
     Returned(Key),
+    Fresh,
     Late,
     Source(Origin),
 }
 
 impl Lanes {
     /// Leases the oldest fresh batch.
-    pub(in crate::queue) fn lease_fresh(&mut self, taker: Taker) -> Option<Grant> {
+    pub(in crate::queue) fn lease_fresh(&mut self, taker: Taker, now: Instant) -> Step {
+        self.next_fresh(taker, now).map_or(Step::Nothing, |next| self.lease_next(next, now))
+    }
+
+    fn next_fresh(&mut self, taker: Taker, now: Instant) -> Option<Next> {
         if self.order == Order::Fifo && self.backlog_before_fresh(taker) {
             return None;
         }
-        self.lease_from_ring(Lane::Fresh)
+        let returned = self.returned.fresh(now).map(Next::Returned);
+        returned.or_else(|| self.ring.has_fresh().then_some(Next::Fresh))
     }
 
-    fn lease_from_ring(&mut self, lane: Lane) -> Option<Grant> {
+    fn lease_from_ring(&mut self, lane: Lane) -> Step {
         let caught_up = self.scan.cursor >= self.ring_front() && self.scan.front().is_none();
-        let stored = match lane {
-            Lane::Fresh => self.ring.pop_fresh()?,
-            Lane::Backlog => self.ring.pop_late()?,
+        let popped = match lane {
+            Lane::Fresh => self.ring.pop_fresh(),
+            Lane::Backlog => self.ring.pop_late().map(|stored| (stored, None)),
         };
+        let Some((stored, came_in)) = popped else { return Step::Nothing };
         if caught_up {
             self.scan.cursor = self.ring_front(); // or the scan would look for it on disk
         }
-        let held = Held::of(&stored.batch, false);
-        Some(self.grant(stored, lane, held))
+        let held = Held { came_in, ..Held::of(&stored.batch, false) };
+        Step::Grant(self.grant(stored, held), None)
     }
 
     /// Leases the next batch of the backlog, or says what is lacking for that.
@@ -76,15 +83,14 @@ impl Lanes {
         now: Instant,
         takes: impl FnOnce(&Stored) -> bool,
     ) -> Step {
-        if lane == Lane::Fresh {
-            let first = !(self.order == Order::Fifo && self.backlog_before_fresh(taker));
-            let taken = first && self.ring.front_fresh().is_some_and(takes);
-            let grant = if taken { self.lease_from_ring(Lane::Fresh) } else { None };
-            return grant.map_or(Step::Nothing, |grant| Step::Grant(grant, None));
-        }
-        let Some(next) = self.next_backlog(taker, Pick::Next, now) else { return Step::Nothing };
+        let next = match lane {
+            Lane::Fresh => self.next_fresh(taker, now),
+            Lane::Backlog => self.next_backlog(taker, Pick::Next, now),
+        };
+        let Some(next) = next else { return Step::Nothing };
         let taken = match next {
             Next::Returned(key) => self.returned.is_untried(key),
+            Next::Fresh => self.ring.front_fresh().is_some_and(takes),
             Next::Late => self.ring.front_late().is_some_and(takes),
             Next::Source(origin) => self.source(origin).next().is_none_or(takes),
         };
@@ -97,11 +103,12 @@ impl Lanes {
                 Some(held) => Step::Fetch(key, held, self.lease(key, held)),
                 None => Step::Nothing,
             },
-            Next::Late => self.lease_from_ring(Lane::Backlog).map_or(Step::Nothing, |grant| Step::Grant(grant, None)),
+            Next::Fresh => self.lease_from_ring(Lane::Fresh),
+            Next::Late => self.lease_from_ring(Lane::Backlog),
             Next::Source(origin) => match self.source(origin).pop() {
                 Some(stored) => {
                     let held = Held::of(&stored.batch, origin == Origin::Owed);
-                    let grant = self.grant(stored, Lane::Backlog, held);
+                    let grant = self.grant(stored, held);
                     // Large ones are read when they are asked for: ahead of that they would be memory beside what is leased.
                     let large = held.weight > self.source(origin).slice;
                     let ahead = if large { None } else { self.read_ahead(origin, now) };
@@ -115,7 +122,7 @@ impl Lanes {
     /// What that taker could lease now.
     pub(in crate::queue) fn pending(&mut self, taker: Taker, now: Instant) -> Pending {
         let backlog = self.next_backlog(taker, Pick::Next, now).is_some();
-        let waits = self.order == Order::Fifo && self.backlog_before_fresh(taker);
+        let fresh = self.next_fresh(taker, now).is_some();
         let held_until = match self.order {
             Order::Fifo if backlog => None,
             Order::Fifo => self.returned.first_of(taker).and_then(|(_, not_before)| not_before),
@@ -126,7 +133,7 @@ impl Lanes {
         let held_until = held_until.into_iter().chain(unreadable).filter(|at| *at > now).min();
         let out_bytes = self.ring.bytes() + self.leased_bytes;
         Pending {
-            fresh: self.ring.has_fresh() && !waits,
+            fresh,
             backlog,
             fresh_bytes: self.ring.bytes(),
             backlog_bytes: self.books.queued_bytes.saturating_sub(out_bytes),

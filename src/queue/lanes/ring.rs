@@ -45,7 +45,7 @@ impl Ring {
 
     /// Takes the oldest.
     pub(super) fn pop(&mut self) -> Option<Stored> {
-        self.pop_late().or_else(|| self.pop_fresh())
+        self.pop_late().or_else(|| self.pop_fresh().map(|(stored, _)| stored))
     }
 
     /// Takes the oldest that is late.
@@ -54,10 +54,10 @@ impl Ring {
         self.less(stored)
     }
 
-    /// Takes the oldest that is fresh.
-    pub(super) fn pop_fresh(&mut self) -> Option<Stored> {
-        let stored = self.fresh.pop_front().map(|(stored, _)| stored);
-        self.less(stored)
+    /// Takes the oldest that is fresh, and tells when that came in.
+    pub(super) fn pop_fresh(&mut self) -> Option<(Stored, Option<Instant>)> {
+        let (stored, at) = self.fresh.pop_front()?;
+        self.less(Some(stored)).map(|stored| (stored, at))
     }
 
     /// The oldest that is late.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::support::*;
 use crate::batch::Signal;
-use crate::queue::{Lane, Queue, Settlement, Taker};
+use crate::queue::{Lane, Lease, Queue, Settlement, Taker};
 
 async fn append(queue: &Queue, signal: Signal, names: &[&str]) {
     for name in names {
@@ -63,6 +63,35 @@ async fn with_a_late_one(signal: Signal) -> (Queue, tempfile::TempDir) {
     queue.age(signal, tokio::time::Instant::now() + Duration::from_secs(1));
     append(&queue, signal, &["5", "6"]).await;
     (queue, directory)
+}
+
+fn untried(mut lease: Lease) {
+    lease.was_not_tried();
+    drop(lease);
+}
+
+/// Scenario: fresh batches come back, one untried, one tried; more comes in; then what came in before is too old to be fresh.
+/// Guarantee: the untried one is the first of the fresh lane, until it is too old: then it is backlog, as the tried one is at once.
+#[tokio::test]
+async fn what_comes_back_untried_is_fresh_still() {
+    let (queue, _directory) = queue();
+    append(&queue, Signal::Logs, &["1", "2"]).await;
+    drop(next(&queue, Signal::Logs, Lane::Fresh).await);
+    let (lease, _) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
+    untried(lease);
+    append(&queue, Signal::Logs, &["3", "4"]).await;
+    let (lease, name) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
+    assert_eq!((name.as_str(), lease.lane, lease.attempts), ("2", Lane::Fresh, 0));
+    let (other, name) = next(&queue, Signal::Logs, Lane::Fresh).await.unwrap();
+    assert_eq!(name, "3");
+    queue.settle(other, delivered());
+    untried(lease);
+    queue.age(Signal::Logs, tokio::time::Instant::now() + Duration::from_secs(1));
+    append(&queue, Signal::Logs, &["5"]).await;
+    assert_eq!(drain(&queue, Signal::Logs, Lane::Fresh).await, ["5"]);
+    assert_eq!(drain(&queue, Signal::Logs, Lane::Backlog).await, ["1", "2", "4"]);
+    settled(&queue).await;
+    assert_books(&queue).await;
 }
 
 /// Scenario: what lies in memory gets too old to be fresh, beside a backlog on disk and a batch that is returned; more comes in.
