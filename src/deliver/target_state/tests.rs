@@ -137,7 +137,7 @@ fn throttles_slow_down_the_backlog_first() {
     let slots: Vec<Slot> = (0..2).map(|_| state.admit(now, ask(Signal::Logs)).expect("free")).collect();
     state.report(now, &slots[0], report(Effect::Throttle));
     assert_eq!(state.concurrency(now), 2);
-    assert_eq!(state.admit(now, ask(Signal::Logs)).err(), Some(Wait::Until(now + 500 * MILLI)));
+    assert_eq!(state.admit(now, ask(Signal::Logs)).err(), Some(Wait::Until(now + 250 * MILLI)));
     state.report(now, &slots[1], report(Effect::Success));
     let slot = state.admit(now, ask(Signal::Logs)).expect("fresh data goes on");
     assert!(slot.fresh && !slot.backlog);
