@@ -1,8 +1,8 @@
 //! Who is next: the order in which a signal's batches are handed out.
 //!
-//! `fresh_first`: the fresh part of the ring is open at any time, and first what came back of it; of the backlog, returned batches come first, then what is late in
-//! memory, then owed ones and those that were never leased, the older of the two. `fifo`: strictly by key over all of them, the ring last; a held batch holds
-//! everything behind it.
+//! `fresh_first`: the fresh part of the ring is open at any time, and first what came back of it; of the backlog, returned batches
+//! come first, then what is late in memory, then owed ones and those that were never leased, the older of the two. `fifo`: strictly by
+//! key over all of them, the ring last; a held batch holds everything behind it.
 
 use tokio::time::Instant;
 

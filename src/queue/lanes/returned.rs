@@ -85,7 +85,7 @@ impl Returned {
 
     /// Whether it was never sent, as far as one knows.
     pub(super) fn is_untried(&self, key: Key) -> bool {
-        self.kinds().filter_map(|kind| kind.all.get(&key)).any(|back| back.held.attempts == 0)
+        self.kinds_for(Taker::Primary).filter_map(|kind| kind.all.get(&key)).any(|back| back.held.attempts == 0)
     }
 
     /// Of those that may be leased now, the lowest of those that were leased least often.
@@ -116,27 +116,23 @@ impl Returned {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.kinds().map(|kind| kind.all.len()).sum()
+        self.kinds_for(Taker::Primary).map(|kind| kind.all.len()).sum()
     }
 
     pub(super) fn keys_in(&self, range: impl RangeBounds<Key> + Clone) -> impl Iterator<Item = Key> {
-        self.kinds().flat_map(move |kind| kind.all.range(range.clone()).map(|(key, _)| *key))
+        self.kinds_for(Taker::Primary).flat_map(move |kind| kind.all.range(range.clone()).map(|(key, _)| *key))
     }
 
     /// Whether all of them in that range are owed.
     pub(super) fn only_owed_in(&self, range: impl RangeBounds<Key> + Clone) -> bool {
-        [&self.backlog, &self.fresh].iter().all(|kind| kind.all.range(range.clone()).next().is_none())
-    }
-
-    fn kinds(&self) -> impl Iterator<Item = &Kind> {
-        [&self.backlog, &self.fresh, &self.owed].into_iter()
+        self.kinds_for(Taker::Fallback).all(|kind| kind.all.range(range.clone()).next().is_none())
     }
 
     fn kinds_mut(&mut self) -> impl Iterator<Item = &mut Kind> {
         [&mut self.backlog, &mut self.fresh, &mut self.owed].into_iter()
     }
 
-    /// The kinds that taker may get.
+    /// The kinds that taker may get: all of them, or those that are not owed.
     fn kinds_for(&self, taker: Taker) -> impl Iterator<Item = &Kind> {
         let owed = (taker == Taker::Primary).then_some(&self.owed);
         [&self.backlog, &self.fresh].into_iter().chain(owed)
