@@ -15,7 +15,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`batch`], [`units`], [`tally`] | the words every part shares; they import nothing of ours |
+//! | [`batch`], [`units`], [`tally`], [`repeats`] | the words every part shares; they import nothing of ours |
 //! | [`files`] | what is read from files that others change: certificates, keys, tokens |
 //! | [`config`] | one typed section per part, loading, validation with line and column |
 //! | [`otlp`] | what the protocol says: pure functions without I/O |
@@ -40,6 +40,7 @@ pub mod otlp;
 pub mod page;
 pub mod queue;
 pub mod receive;
+pub mod repeats;
 pub mod tally;
 pub mod target;
 pub mod units;

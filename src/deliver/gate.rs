@@ -17,12 +17,13 @@ use super::request::{Ask, Report, Slot, Wait};
 use super::snapshot::{BreakerState, TargetView};
 use super::stir::Stir;
 use super::target_state::TargetState;
-use super::timeline::{Repeats, Timeline, now_ms, quote, wall_ms};
+use super::timeline::{Timeline, now_ms, quote, wall_ms};
 use crate::batch::Signal;
 use crate::config::{ReplayRate, TargetConfig};
 use crate::otlp::answer::Answer;
 use crate::otlp::class::{self, Class};
 use crate::queue::Lane;
+use crate::repeats::Repeats;
 use crate::target::{self, Target};
 use crate::units::format_duration;
 
@@ -46,6 +47,8 @@ struct Inner {
     seen: Seen,
     repeats: [Repeats; Class::ALL.len()],
     last_error: Option<(u64, String)>,
+    /// When the next probe is due; `None` where there are none.
+    probe_at: Option<Instant>,
 }
 
 /// What the story has told last.
@@ -75,7 +78,7 @@ impl Gate {
         let now = Instant::now();
         let state = TargetState::new(&config, rate, jitter, now);
         let seen = Seen::of(&state, now);
-        let inner = Mutex::new(Inner { state, seen, repeats: Default::default(), last_error: None });
+        let inner = Mutex::new(Inner { state, seen, repeats: Default::default(), last_error: None, probe_at: None });
         Gate { config, target, counts: Arc::default(), inner, doubt: Notify::new(), stir: told.0, timeline: told.1 }
     }
 
@@ -185,9 +188,13 @@ impl Gate {
         }
     }
 
-    /// Time until the next probe.
+    /// Time until the next probe, from now on.
     pub fn next_probe(&self) -> Duration {
-        self.lock().state.next_probe(Instant::now())
+        let now = Instant::now();
+        let mut inner = self.lock();
+        let wait = inner.state.next_probe(now);
+        inner.probe_at = Some(now + wait);
+        wait
     }
 
     /// A slot was freed: whoever waits for one hears of it, but for the signal that freed it, which is awake.
@@ -234,6 +241,7 @@ impl Gate {
             inflight: state.in_flight(),
             concurrency: state.concurrency(now),
             retry_delay: state.retry_delay(now),
+            next_probe: inner.probe_at.map(|at| at.saturating_duration_since(now)),
             last_success_ms: state.last_success().map(wall_ms),
             last_error: inner.last_error.clone(),
             round_trip: self.target.round_trip(),
@@ -321,9 +329,9 @@ impl Pass {
         let mut inner = gate.lock();
         if *answer != Answer::accepted() {
             let words = quote(&answer.to_string());
-            if let Some(held_back) = inner.repeats[class as usize].tell(now) {
-                let (name, signal) = (&gate.config.name, self.slot.signal);
-                tracing::warn!(class = class.as_str(), held_back, "{name}, {signal}: {words}");
+            if let Some(held_back) = inner.repeats[class as usize].tell() {
+                let (target_name, signal) = (&gate.config.name, self.slot.signal);
+                tracing::warn!(target_name, %signal, class = class.as_str(), held_back, "{words}");
             }
             if class != Class::Ok {
                 inner.last_error = Some((now_ms(), words));

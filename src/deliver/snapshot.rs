@@ -45,6 +45,9 @@ pub struct TargetView {
     pub concurrency: usize,
     /// Time until something is tried again; zero when nothing is waited for.
     pub retry_delay: Duration,
+    /// Time until its health is probed next, zero while a probe is under way; `None` where it is not probed. A probe that is
+    /// due is left out while traffic shows more.
+    pub next_probe: Option<Duration>,
     /// Milliseconds since the Unix epoch of the last accepted request.
     pub last_success_ms: Option<u64>,
     /// Last failure: milliseconds since the Unix epoch, and the sentence.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -10,9 +10,6 @@ use super::snapshot::Event;
 
 /// Events that are kept: some screens full, and a bound.
 const KEPT: usize = 256;
-
-/// Each kind of repeated failure is told at most once in this time.
-const REPEAT_AFTER: Duration = Duration::from_secs(30);
 
 /// Longest piece of a target's words in a log line or event, in characters.
 const LONGEST_QUOTE: usize = 200;
@@ -43,25 +40,6 @@ impl Timeline {
     }
 }
 
-/// Holds back what was told a moment ago, and counts it.
-#[derive(Debug, Default)]
-pub struct Repeats {
-    told_at: Option<Instant>,
-    held_back: u64,
-}
-
-impl Repeats {
-    /// Whether to tell of a failure now: with the number of those that were held back since the last one told.
-    pub fn tell(&mut self, now: Instant) -> Option<u64> {
-        if self.told_at.is_some_and(|told| now < told + REPEAT_AFTER) {
-            self.held_back += 1;
-            return None;
-        }
-        self.told_at = Some(now);
-        Some(std::mem::take(&mut self.held_back))
-    }
-}
-
 /// Milliseconds since the Unix epoch.
 pub fn now_ms() -> u64 {
     let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -86,18 +64,14 @@ pub fn quote(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// More events than are kept; failures many times a second.
-    /// Guarantees the bounds: the youngest events, one line in half a minute with the number of those held back.
+    /// More events than are kept.
+    /// Guarantees the bound, and that the youngest are kept.
     #[test]
-    fn bounded_and_not_repeated() {
+    fn bounded() {
         let timeline = Timeline::default();
         (0..300).for_each(|number| timeline.note(format!("event {number}")));
         let events = timeline.events();
         assert_eq!((events.len(), events[0].what.as_str()), (KEPT, "event 44"));
-
-        let (mut repeats, start) = (Repeats::default(), Instant::now());
-        let told: Vec<u64> = (0..100).filter_map(|second| repeats.tell(start + Duration::from_secs(second))).collect();
-        assert_eq!(told, [0, 29, 29, 29]);
     }
 
     /// A page of HTML with line breaks and colours for an error text.

@@ -5,13 +5,12 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
-use tokio::time::Instant;
 
-use crate::deliver::timeline::Repeats;
+use crate::repeats::Repeats;
 
 /// Whom a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +36,7 @@ pub(super) enum Verdict {
 #[derive(Debug, Clone)]
 pub(super) struct Access {
     token_file: Option<PathBuf>,
-    unreadable: Arc<Mutex<Repeats>>,
+    unreadable: Arc<Repeats>,
 }
 
 impl Access {
@@ -65,8 +64,7 @@ impl Access {
         let token = match tokio::fs::read(file).await {
             Ok(token) => token,
             Err(error) => {
-                let told = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).tell(Instant::now());
-                if let Some(held_back) = told {
+                if let Some(held_back) = self.unreadable.tell() {
                     tracing::warn!(file = %file.display(), %error, held_back, "the admin token cannot be read: nobody is let in by it");
                 }
                 return Verdict::TokenMissing;

@@ -19,7 +19,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tower::ServiceExt as _;
 use tracing::{info, warn};
 
@@ -28,7 +27,7 @@ use super::events::Events;
 use super::observer::Observer;
 use super::routes;
 use crate::config::AdminConfig;
-use crate::deliver::timeline::Repeats;
+use crate::repeats::Repeats;
 
 /// Open connections; a scraper, some probes and a few people need ten.
 const MAX_CONNECTIONS: usize = 256;
@@ -168,7 +167,7 @@ impl Listen for UnixListener {
 async fn accept(listener: impl Listen, router: axum::Router, mut stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
-    let mut failures = Repeats::default();
+    let failures = Repeats::default();
     loop {
         let slot = slots.clone().acquire_owned();
         let next = async { (slot.await, listener.next().await) };
@@ -188,7 +187,7 @@ async fn accept(listener: impl Listen, router: axum::Router, mut stop: watch::Re
             }
             // No file descriptors left, most likely: the doors took them, and give some back.
             Err(error) => {
-                if let Some(held_back) = failures.tell(Instant::now()) {
+                if let Some(held_back) = failures.tell() {
                     warn!(%error, held_back, "the admin port could not accept a connection");
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -83,6 +83,7 @@ pub(super) fn target(name: &str, primary: bool, file: bool) -> TargetView {
         inflight: 0,
         concurrency: 1,
         retry_delay: Duration::ZERO,
+        next_probe: None,
         last_success_ms: None,
         last_error: None,
         round_trip: None,

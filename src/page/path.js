@@ -88,7 +88,8 @@ function card(model, target) {
         fact('Round trip', trip(target.round_trip_seconds)),
         fact('In flight', `${count(target.inflight)} of ${count(target.concurrency)}`),
         fact('Last success', target.last_success_ms === null ? 'none yet' : ago(target.last_success_ms, now)),
-        target.retry_in_seconds > 0 && fact('Next try', `in ${duration(Math.ceil(target.retry_in_seconds))}`)),
+        target.retry_in_seconds > 0 && fact('Next try', `in ${duration(Math.ceil(target.retry_in_seconds))}`),
+        target.next_probe_in_seconds !== null && fact('Next probe', target.next_probe_in_seconds > 0 ? `in ${duration(Math.ceil(target.next_probe_in_seconds))}` : 'now')),
       error && h('p', { class: `error ${recent ? 'recent' : ''}` }, h('span', {}, recent ? `Failing, ${ago(error.at_ms, now)}` : `Last error, ${clock(error.at_ms, now)}`), ' ', h('q', { title: error.what }, brief(error.what))),
       targetButtons(model, target)));
 }

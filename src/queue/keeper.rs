@@ -22,6 +22,7 @@ use super::store::{Engine, Family, keys};
 use super::trim::LetterWalk;
 use crate::batch::{Key, Signal};
 use crate::config::QueueConfig;
+use crate::repeats::Repeats;
 
 /// How often the disk is looked at, at least: a listing of some hundred files.
 const EVERY: Duration = Duration::from_secs(1);
@@ -42,10 +43,19 @@ pub(super) struct Keeper {
     in_store: u64,
     /// Whether the volume cannot set blocks aside, which is said once.
     no_ballast: bool,
+    complaints: Complaints,
     last: Instant,
     /// Below this a signal was reclaimed.
     reclaimed: [Key; 3],
     settled: u64,
+}
+
+/// What fails at each look as long as its reason holds.
+#[derive(Debug, Default)]
+struct Complaints {
+    trim: Repeats,
+    measure: Repeats,
+    ballast: Repeats,
 }
 
 impl Keeper {
@@ -67,6 +77,7 @@ impl Keeper {
             ballast: Ballast::of(&config.directory),
             in_store: budget.wal + budget.memtables,
             no_ballast: false,
+            complaints: Complaints::default(),
             last: Instant::now(),
             reclaimed: [Key::new(0); 3],
             settled,
@@ -105,7 +116,11 @@ impl Keeper {
             Ok(true) => Signal::ALL.into_iter().for_each(|signal| self.reclaim(Family::Records(signal))),
             Ok(false) => {}
             Err(error) if error.is_damaged() => self.shared.fail(&error),
-            Err(error) => tracing::error!(%error, "what is too old or too much cannot be found"),
+            Err(error) => {
+                if let Some(held_back) = self.complaints.trim.tell() {
+                    tracing::error!(%error, held_back, "what is too old or too much cannot be found");
+                }
+            }
         }
     }
 
@@ -116,7 +131,10 @@ impl Keeper {
         let used = match bytes_in(&self.store) {
             Ok(used) => used.saturating_sub(counts.dead_bytes.load(Relaxed)),
             Err(error) => {
-                return tracing::warn!(%error, store = %self.store.display(), "the store's size cannot be read");
+                if let Some(held_back) = self.complaints.measure.tell() {
+                    tracing::warn!(%error, store = %self.store.display(), held_back, "the store's size cannot be read");
+                }
+                return;
             }
         };
         let (volume, reserved) = match volume(&self.store) {
@@ -146,12 +164,18 @@ impl Keeper {
                         "the volume is full: the reserve is in use, nothing is taken until it is back"
                     );
                 }
-                Err(error) => tracing::error!(%error, "the volume is full, and the ballast cannot be removed"),
+                Err(error) => {
+                    if let Some(held_back) = self.complaints.ballast.tell() {
+                        tracing::error!(%error, held_back, "the volume is full, and the ballast cannot be removed");
+                    }
+                }
             }
         } else if !self.no_ballast && !self.ballast.is(reserve) && free + held >= reserve + reserve / MARGIN {
             if let Err(error) = self.ballast.hold(reserve) {
                 self.no_ballast = error.kind() != io::ErrorKind::StorageFull;
-                tracing::warn!(%error, reserve, "no ballast can be made: as much is left free instead");
+                if let Some(held_back) = self.complaints.ballast.tell() {
+                    tracing::warn!(%error, reserve, held_back, "no ballast can be made: as much is left free instead");
+                }
             }
         } else {
             return (Some((free, size)), reserve.saturating_sub(held) + reserve / MARGIN);

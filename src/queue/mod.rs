@@ -285,7 +285,9 @@ impl Queue {
                 None
             }
             Ok(Err(Missing::Failed(error))) => {
-                tracing::error!(%signal, %key, %error, "a batch cannot be read; trying again in 5 s");
+                if let Some(held_back) = self.shared.unread[1].tell() {
+                    tracing::error!(%signal, %key, %error, held_back, "a batch cannot be read; trying every 5 s");
+                }
                 ticket.give_back(Some(Instant::now() + AFTER_FAILURE));
                 None
             }

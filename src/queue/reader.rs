@@ -132,7 +132,9 @@ fn read_slice(engine: &dyn Engine, shared: &Arc<Shared>, job: &Job) {
             return met(shared, &error); // whoever waits is woken by that, and the lanes are made anew
         }
         Err(error) => {
-            tracing::error!(signal = %job.signal, %error, "the backlog cannot be read; trying again in 5 s");
+            if let Some(held_back) = shared.unread[0].tell() {
+                tracing::error!(signal = %job.signal, %error, held_back, "the backlog cannot be read; trying every 5 s");
+            }
             lanes.read_failed(job.origin, job.generation, Instant::now() + AFTER_FAILURE);
         }
     }

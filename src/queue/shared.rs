@@ -25,6 +25,7 @@ use super::space::{NoRoom, Space};
 use super::store::Family;
 use crate::batch::Signal;
 use crate::config::{Durability, QueueConfig};
+use crate::repeats::Repeats;
 use crate::tally::{Counter, Histogram};
 
 /// Upper bounds in seconds: an fsync takes from 0.1 ms on flash to seconds on a sick volume.
@@ -62,6 +63,8 @@ pub(super) struct Shared {
     pub careful: Careful,
     pub pulse: Pulse,
     pub reclaims: Reclaims,
+    /// For the log: slices of the backlog, and batches, that could not be read.
+    pub unread: [Repeats; 2],
 }
 
 /// What is counted beside the ledgers.
@@ -135,6 +138,7 @@ impl Shared {
             careful: Careful::default(),
             pulse: Pulse::default(),
             reclaims: Reclaims::new(),
+            unread: Default::default(),
         }
     }
 

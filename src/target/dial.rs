@@ -109,8 +109,9 @@ impl Dialer {
         let mut addresses = self.step(found, Break::Resolve, format_args!("resolving {host}"))?;
         addresses.truncate(MOST_ADDRESSES);
 
-        let connected = timeout_at(deadline, connect(addresses)).await;
-        let mut stream = self.step(connected, Break::Connect, format_args!("connecting to {host}:{port}"))?;
+        let place = format!("{host}:{port}");
+        let connected = timeout_at(deadline, connect(addresses, &place)).await;
+        let mut stream = self.step(connected, Break::Connect, format_args!("connecting to {place}"))?;
 
         if let (Some(proxy), true) = (&self.proxy, self.tunnel) {
             let tunnelled = timeout_at(deadline, tunnel(&mut stream, &there, proxy)).await;
@@ -143,13 +144,16 @@ impl Dialer {
 }
 
 /// Connects to the first address that answers; each next one is tried beside the others after a head start.
-async fn connect(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+async fn connect(addresses: Vec<SocketAddr>, place: &str) -> io::Result<TcpStream> {
     let mut attempts: FuturesUnordered<_> = addresses
         .into_iter()
         .enumerate()
         .map(|(turn, address)| async move {
             sleep(HEAD_START * u32::try_from(turn).unwrap_or(u32::MAX)).await;
-            let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
+            let named = |error: io::Error| match address.to_string() {
+                known if known == place => error,
+                address => io::Error::new(error.kind(), format!("{address}: {error}")),
+            };
             TcpStream::connect(address).await.map_err(named)
         })
         .collect();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use hyper_util::client::legacy;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Client, Method, Request, Response, Url};
 use tokio::time::{Instant, timeout_at};
@@ -283,8 +284,10 @@ fn broken(error: reqwest::Error) -> Answer {
     } else {
         Break::Reset
     };
-    // The URL is the operator's own, but its query may hold a secret.
-    Answer::Broken { at, message: words::chain(&error.without_url()) }
+    // The URL is the operator's own, but its query may hold a secret. That the client could not send says nothing: why it could not does.
+    let error = error.without_url();
+    let telling = words::causes(&error).find(|cause| !cause.is::<reqwest::Error>() && !cause.is::<legacy::Error>());
+    Answer::Broken { at, message: words::chain(telling.unwrap_or(&error)) }
 }
 
 /// Whether the TLS handshake failed. A server that hangs up in its middle leaves no TLS error, but an early end.

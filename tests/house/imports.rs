@@ -4,21 +4,22 @@
 use crate::sources;
 
 /// Part → the parts it may name. `config` means its sections: the whole `Config` is for app and cli alone.
-const MAY_NAME: [(&str, &[&str]); 17] = [
+const MAY_NAME: [(&str, &[&str]); 18] = [
     ("batch", &[]),
     ("units", &[]),
     ("tally", &[]),
+    ("repeats", &[]),
     ("lib", &[]),
     ("files", &[]),
     ("fuzzed", &[]),
     ("page", &[]),
     ("otlp", &["batch", "fuzzed"]),
     ("config", &["otlp", "batch", "files", "fuzzed", "units"]),
-    ("queue", &["batch", "config", "tally", "units"]),
+    ("queue", &["batch", "config", "repeats", "tally", "units"]),
     ("target", &["otlp", "batch", "config", "files", "tally", "units"]),
     ("receive", &["otlp", "queue", "batch", "config", "files", "tally", "units"]),
-    ("deliver", &["queue", "target", "otlp", "batch", "config", "tally", "units"]),
-    ("observe", &["queue", "deliver", "receive", "page", "batch", "config", "tally", "units"]),
+    ("deliver", &["queue", "target", "otlp", "batch", "config", "repeats", "tally", "units"]),
+    ("observe", &["queue", "deliver", "receive", "page", "batch", "config", "repeats", "tally", "units"]),
     ("app", &["observe", "deliver", "receive", "target", "queue", "otlp", "batch", "config", "tally", "units"]),
     ("cli", &["app", "observe", "deliver", "receive", "target", "queue", "otlp", "batch", "config", "tally", "units"]),
     ("main", &["cli"]),

@@ -15,6 +15,7 @@ fn outage(gateway: &Gateway) {
     let hub = &mut parts.deliver.targets[0];
     (hub.up, hub.breaker) = (false, BreakerState::Open);
     hub.retry_delay = Duration::from_millis(2500);
+    hub.next_probe = Some(Duration::from_millis(4500));
     hub.last_error = Some((1_700_000_000_000, "no answer (Connect): connection refused".to_owned()));
     hub.delivered[Signal::Logs.index()] = [900, 10];
     hub.attempts[1].1 = 7;
@@ -63,6 +64,8 @@ async fn the_status_tells_everything() {
     assert_eq!(at("/chains/logs/failovers/0/reason"), "failure");
     assert_eq!((at("/targets/0/name"), at("/targets/0/role")), ("hub".into(), "primary".into()));
     assert_eq!((at("/targets/0/breaker"), at("/targets/0/retry_in_seconds")), ("open".into(), 2.5.into()));
+    assert_eq!(at("/targets/0/next_probe_in_seconds"), 4.5);
+    assert!(at("/targets/2/next_probe_in_seconds").is_null(), "it is not probed");
     assert_eq!((at("/targets/0/delivered/logs/fresh"), at("/targets/0/attempts/transient")), (900.into(), 7.into()));
     assert_eq!((at("/targets/2/kind"), at("/targets/2/last_error")), ("file".into(), serde_json::Value::Null));
 

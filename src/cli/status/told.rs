@@ -49,6 +49,7 @@ pub(super) struct Target {
     pub(super) inflight: u64,
     pub(super) concurrency: u64,
     pub(super) retry_in_seconds: f64,
+    pub(super) next_probe_in_seconds: Option<f64>,
     pub(super) last_success_ms: Option<u64>,
     pub(super) last_error: Option<LastError>,
     pub(super) round_trip_seconds: Option<f64>,

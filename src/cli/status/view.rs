@@ -129,15 +129,15 @@ fn target(told: &Told, parts: &Parts, target: &Target, style: Style) -> Vec<Stri
     if let Some(error) =
         target.last_error.as_ref().filter(|error| target.last_success_ms.is_none_or(|success| error.at_ms > success))
     {
-        let next = if target.retry_in_seconds > 0.0 {
-            format!(", next try in {}", time(target.retry_in_seconds.ceil()))
-        } else {
-            String::new()
+        let next = |what: &str, seconds: Option<f64>| {
+            seconds.map_or(String::new(), |seconds| format!(", next {what} in {}", time(seconds.ceil())))
         };
+        let retry = next("try", Some(target.retry_in_seconds).filter(|seconds| *seconds > 0.0));
+        let probe = next("probe", target.next_probe_in_seconds);
         let since = target
             .last_success_ms
             .map_or("no success yet".to_owned(), |at| format!("last success {} ago", ago(told, at)));
-        lines.push(style.paint(&format!("    {}, {since}{next}", error.what), "31"));
+        lines.push(style.paint(&format!("    {}, {since}{retry}{probe}", error.what), "31"));
     }
     lines
 }

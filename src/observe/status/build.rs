@@ -81,6 +81,7 @@ fn target(target: &TargetView) -> Target {
         inflight: target.inflight,
         concurrency: target.concurrency,
         retry_in_seconds: target.retry_delay.as_secs_f64(),
+        next_probe_in_seconds: seconds(target.next_probe),
         last_success_ms: target.last_success_ms,
         last_error: target.last_error.clone().map(|(at_ms, what)| LastError { at_ms, what }),
         round_trip_seconds: seconds(target.round_trip),

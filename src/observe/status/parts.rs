@@ -33,6 +33,8 @@ pub struct Target {
     pub concurrency: usize,
     /// Time until it is tried again; 0 when nothing is waited for.
     pub retry_in_seconds: f64,
+    /// Time until its health is probed next; null where it is not probed.
+    pub next_probe_in_seconds: Option<f64>,
     /// When it last accepted a request.
     pub last_success_ms: Option<u64>,
     /// Its last failure.

@@ -17,6 +17,7 @@ use crate::config::Durability;
 use crate::queue::codec::{Garbled, Reader, books};
 use crate::queue::ledger::Ledger;
 use crate::queue::shared::Shared;
+use crate::repeats::Repeats;
 
 /// How often it is brought up to date while the queue runs: at most this much is not known after a total loss,
 const SYNCED: Duration = Duration::from_secs(10);
@@ -39,13 +40,14 @@ pub(in crate::queue) struct Keeping {
     directory: PathBuf,
     every: Duration,
     last: Option<(Instant, [Ledger; 3])>,
+    unwritten: Repeats,
 }
 
 impl Keeping {
     /// For a directory, and what an OK survives in there.
     pub(in crate::queue) fn of(directory: &Path, durability: Durability) -> Keeping {
         let every = if durability == Durability::Fsync { SYNCED } else { UNSYNCED };
-        Keeping { directory: directory.to_owned(), every, last: None }
+        Keeping { directory: directory.to_owned(), every, last: None, unwritten: Repeats::default() }
     }
 
     /// Writes the books as last committed, unless that was done lately.
@@ -62,8 +64,10 @@ impl Keeping {
             return;
         }
         let (store, epoch) = (shared.store.load(Relaxed), u64::from(shared.epoch.load(Relaxed)));
-        if let Err(error) = (Watermark { store, epoch, books }).write(&self.directory) {
-            tracing::warn!(%error, "the watermark beside the store cannot be written");
+        if let Err(error) = (Watermark { store, epoch, books }).write(&self.directory)
+            && let Some(held_back) = self.unwritten.tell()
+        {
+            tracing::warn!(%error, held_back, "the watermark beside the store cannot be written");
         }
         self.last = Some((Instant::now(), books));
     }
