@@ -1,6 +1,6 @@
 //! Scenario: the dashboard is read as Grafana reads it, and its queries as Prometheus does.
-//! Guarantee: it has what an import needs, every panel says what it shows and in which unit, no two lie on each other, and each query
-//! parses.
+//! Guarantee: it has what an import needs, and nothing that Grafana does not know; every panel says what it shows and in which unit, no
+//! two lie on each other, and each query parses.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -92,4 +92,26 @@ fn each_query_parses() {
         return;
     };
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&[said.stdout, said.stderr].concat()));
+}
+
+/// The types are those that Grafana publishes of its dashboards and of these kinds of panels.
+#[test]
+fn it_is_what_grafana_takes() {
+    let file = shipped::root().join("deploy/grafana/spillway.json");
+    let check = |file: &std::path::Path| {
+        let said = Command::new(shipped::root().join("tests/alerts/grafana/check")).arg(file).output().unwrap();
+        (said.status.code(), String::from_utf8_lossy(&said.stderr).into_owned())
+    };
+    let (code, words) = check(&file);
+    if code == Some(77) {
+        crate::skip::aloud("the dashboard is not held against Grafana's types: Node.js is not there");
+        return;
+    }
+    assert_eq!(code, Some(0), "{words}");
+    let text =
+        std::fs::read_to_string(&file).unwrap().replacen("\"colorMode\": \"background\"", "\"colorMode\": \"loud\"", 1);
+    let mut broken = tempfile::NamedTempFile::new().unwrap();
+    broken.write_all(text.as_bytes()).unwrap();
+    let (code, words) = check(broken.path());
+    assert!(code != Some(0) && words.contains("loud"), "{words}");
 }

@@ -33,9 +33,9 @@ async fn the_alerts_of_an_outage_fire_and_end() {
     home.queue = "max_size: 20GiB".to_owned();
     let gateway = home.start(&config(&hub, &direct, &home));
     let rules = [
-        ("rules.yaml", hurried(&shipped::folder().join("rules.yaml"))),
-        ("hub-rules.yaml", hurried(&shipped::folder().join("hub-rules.yaml"))),
-        ("common.yaml", hurried(&shipped::root().join("tests/alerts/common-rules.yaml"))),
+        ("rules.yaml", hurried(&shipped::folder().join("rules.yaml"), 1)),
+        ("hub-rules.yaml", hurried(&shipped::folder().join("hub-rules.yaml"), 1)),
+        ("common.yaml", hurried(&shipped::root().join("tests/alerts/common-rules.yaml"), 1)),
     ];
     let Some(prometheus) = Prometheus::scraping(gateway.admin, &rules) else {
         crate::skip::aloud("prometheus is not installed (Debian's package prometheus)");
@@ -169,7 +169,7 @@ async fn common_rules_see_us(gateway: &Gateway, prometheus: &Prometheus) {
 }
 
 /// Ten spans of the cluster east, numbered apart from the load's.
-fn calls() -> Vec<u8> {
+pub(crate) fn calls() -> Vec<u8> {
     let text = |key: &str, text: &str| KeyValue {
         key: key.to_owned(),
         value: Some(AnyValue { value: Some(Value::StringValue(text.to_owned())) }),

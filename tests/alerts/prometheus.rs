@@ -111,19 +111,20 @@ impl Drop for Prometheus {
     }
 }
 
-/// A copy of a rule file in which a minute is a second: every `for` and every range, so that an outage of an hour takes a minute. What
-/// rules compare with stays what it is.
-pub(crate) fn hurried(path: &Path) -> String {
+/// A copy of a rule file in which a minute is so many seconds: every `for` and every range, so that with one second an outage of an hour
+/// takes a minute. What rules compare with stays what it is.
+pub(crate) fn hurried(path: &Path, minute: u64) -> String {
+    let hurried = |time: &str| hurried_time(time, minute);
     let text = fs::read_to_string(path).unwrap();
     let lines = text.lines().map(|line| match line.trim_start().strip_prefix("for: ") {
-        Some(time) => line.replace(time, &sixtieth(time)),
+        Some(time) => line.replace(time, &hurried(time)),
         None => {
             let mut parts = line.split('[');
             let mut out = parts.next().unwrap_or_default().to_owned();
             for part in parts {
                 let inside = part
                     .split_once(']')
-                    .map(|(inside, rest)| (inside.split(':').map(sixtieth).collect::<Vec<_>>(), rest));
+                    .map(|(inside, rest)| (inside.split(':').map(hurried).collect::<Vec<_>>(), rest));
                 out += &match inside {
                     Some((times, rest)) => format!("[{}]{rest}", times.join(":")),
                     None => format!("[{part}"),
@@ -135,8 +136,8 @@ pub(crate) fn hurried(path: &Path) -> String {
     lines.map(|line| line + "\n").collect()
 }
 
-/// `2m` as `2s`. What is no time stays.
-fn sixtieth(time: &str) -> String {
+/// `2m` as `2s`, where a minute is a second. What is no time stays.
+fn hurried_time(time: &str, minute: u64) -> String {
     let seconds = |unit: char| {
         Some(match unit {
             's' => 1,
@@ -149,7 +150,7 @@ fn sixtieth(time: &str) -> String {
     let parse = || {
         let unit = time.chars().last()?;
         let count: u64 = time.strip_suffix(unit)?.parse().ok()?;
-        Some((count * seconds(unit)? / 60).max(1))
+        Some((count * seconds(unit)? * minute / 60).max(1))
     };
     parse().map_or_else(|| time.to_owned(), |seconds| format!("{seconds}s"))
 }
@@ -157,6 +158,6 @@ fn sixtieth(time: &str) -> String {
 #[test]
 fn a_minute_is_a_second() {
     for (time, hurried) in [("10m", "10s"), ("30s", "1s"), ("6h", "360s"), ("1d", "1440s"), ("signal", "signal")] {
-        assert_eq!(sixtieth(time), hurried);
+        assert_eq!(hurried_time(time, 1), hurried);
     }
 }

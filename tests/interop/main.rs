@@ -18,6 +18,7 @@ mod sdk_clients;
 #[path = "../support/skip.rs"]
 mod skip;
 mod through_collectors;
+#[allow(dead_code, reason = "shared with the tests of the alerts, which use the rest")]
 mod tools;
 #[path = "../support/wait.rs"]
 mod wait;

@@ -57,6 +57,13 @@ impl Collector {
         Collector::start(command, grpc, http, health)
     }
 
+    /// A hub that shows the metrics it gets, at the address beside it, to a Prometheus.
+    pub(crate) fn heard(programs: &Path) -> (Collector, SocketAddr) {
+        let [grpc, http, health, metrics] = [free_port(), free_port(), free_port(), free_port()];
+        let places = [("HUB_GRPC", grpc), ("HUB_HTTP", http), ("HUB_HEALTH", health), ("HUB_METRICS", metrics)];
+        (Collector::start(collector(programs, "heard", places), grpc, http, health), metrics)
+    }
+
     /// A spoke that sends to the gRPC door of a gateway.
     pub(crate) fn spoke(programs: &Path, gateway: SocketAddr) -> Collector {
         let [grpc, http, health] = [free_port(), free_port(), free_port()];
