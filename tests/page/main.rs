@@ -6,6 +6,7 @@
 mod browser;
 mod by_hand;
 mod elsewhere;
+mod letters;
 mod looks;
 mod outage;
 mod reconnects;
