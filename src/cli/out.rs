@@ -45,17 +45,51 @@ impl Screen {
     /// `None` where standard output is no terminal.
     pub(super) fn open() -> Option<Screen> {
         stdout().is_terminal().then(|| {
-            text("\x1b[?1049h\x1b[?25l\x1b[?7l"); // alternate screen, no cursor, long lines are cut
+            text("\x1b[?1049h\x1b[?25l\x1b[?7l"); // alternate screen, no cursor, no line goes on below
             Screen(())
         })
     }
 
-    /// Shows these lines in place of those before, as many as there is room for.
+    /// Shows these lines in place of those before, as many and as much of each as there is room for. Where it is scarce, empty ones go first.
     pub(super) fn show(&self, lines: &[String]) {
-        let rows = rustix::termios::tcgetwinsize(stdout()).map_or(usize::MAX, |size| usize::from(size.ws_row).max(2));
-        let shown = lines.iter().take(rows - 1).map(|line| format!("{line}\x1b[K\r\n"));
-        text(&format!("\x1b[H{}\x1b[J", shown.collect::<String>()));
+        let (rows, columns) = match rustix::termios::tcgetwinsize(stdout()) {
+            Ok(size) if size.ws_row > 1 && size.ws_col > 0 => (usize::from(size.ws_row) - 1, usize::from(size.ws_col)),
+            _ => (usize::MAX, usize::MAX),
+        };
+        let tight = lines.len() > rows;
+        let shown = lines.iter().filter(|line| !(tight && line.is_empty())).take(rows);
+        let shown: String = shown.map(|line| format!("{}\x1b[K\r\n", cut(line, columns))).collect();
+        text(&format!("\x1b[H{shown}\x1b[J"));
     }
+}
+
+/// A line that fits: what is too long ends in an ellipsis. Colors take no room.
+fn cut(line: &str, columns: usize) -> String {
+    let mut out = String::with_capacity(line.len());
+    let (mut shown, mut color) = (0, false);
+    let wide = visible(line) > columns;
+    for c in line.chars() {
+        color = color || c == '\x1b';
+        if color || !wide || shown + 1 < columns {
+            out.push(c);
+        } else if shown < columns {
+            out.push('…');
+        }
+        shown += usize::from(!color);
+        color = color && c != 'm';
+    }
+    out
+}
+
+/// Characters of a line that are seen.
+fn visible(line: &str) -> usize {
+    let mut color = false;
+    let seen = line.chars().filter(|c| {
+        let hidden = color || *c == '\x1b';
+        color = hidden && *c != 'm';
+        !hidden
+    });
+    seen.count()
 }
 
 impl Drop for Screen {
@@ -108,4 +142,20 @@ pub(super) fn colored() -> bool {
 /// `text` in a color of ECMA-48, where colors are wanted.
 fn paint(text: &str, color: &str) -> String {
     if colors() { format!("\x1b[1;{color}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scenario: lines that fit and lines that do not, with colors and without.
+    /// Guarantee: none is wider than the screen, what is cut says so, and every color ends.
+    #[test]
+    fn a_line_is_cut_at_the_edge() {
+        assert_eq!(cut("twelve signs", 12), "twelve signs");
+        assert_eq!(cut("twelve signs", 11), "twelve sig…");
+        assert_eq!(cut("\x1b[31mtwelve\x1b[0m signs", 9), "\x1b[31mtwelve\x1b[0m s…");
+        assert_eq!(cut("\x1b[31mtwelve signs\x1b[0m", 3), "\x1b[31mtw…\x1b[0m");
+        assert_eq!(visible("\x1b[1;31möl\x1b[0m"), 2);
+    }
 }

@@ -18,6 +18,7 @@ mod status;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
+mod terminal;
 mod wrong_input;
 
 use std::io::Write;

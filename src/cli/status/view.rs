@@ -8,7 +8,7 @@ use crate::units::format_duration;
 
 const SIGNALS: [&str; 3] = ["traces", "metrics", "logs"];
 /// Cells of the bar of the whole queue, and of each signal's.
-const BAR: usize = 40;
+const BAR: usize = 24;
 /// Events that are shown.
 const EVENTS: usize = 6;
 
@@ -39,7 +39,8 @@ pub(super) fn lines(told: &Told, style: Style) -> Vec<String> {
         lines.push(String::new());
         lines.push(figures(told, parts, style));
         lines.push(format!("\n{}", style.bold("chain")));
-        lines.extend(parts.targets.iter().flat_map(|one| target(told, parts, one, style)));
+        let name = parts.targets.iter().map(|target| target.name.chars().count()).max().unwrap_or_default();
+        lines.extend(parts.targets.iter().flat_map(|one| target(told, parts, one, name, style)));
         lines.push(format!("\n{}", style.bold("queue")));
         lines.extend(queue(told, parts, style));
         lines.push(format!("\n{}", style.bold("books, in items")));
@@ -105,7 +106,8 @@ fn figures(told: &Told, parts: &Parts, style: Style) -> String {
     format!("  in {came}, out {went}, waiting {waiting} ({}), {lost}{dead}", human::bytes(parts.queue.used_bytes))
 }
 
-fn target(told: &Told, parts: &Parts, target: &Target, style: Style) -> Vec<String> {
+/// One target, in the order of what counts: a narrow screen cuts the end. `name` is the width of the longest name.
+fn target(told: &Told, parts: &Parts, target: &Target, name: usize, style: Style) -> Vec<String> {
     let takes: Vec<&str> = SIGNALS
         .into_iter()
         .filter(|signal| parts.chains.get(*signal).is_some_and(|chain| chain.active == target.name))
@@ -117,34 +119,37 @@ fn target(told: &Told, parts: &Parts, target: &Target, style: Style) -> Vec<Stri
     };
     let trip = target.round_trip_seconds.map_or("-".to_owned(), |seconds| format!("{:.1}ms", seconds * 1000.0));
     let mut lines = vec![format!(
-        "  {:<16} {:<9} {}  breaker {:<13} round trip {trip:<9} in flight {} of {:<4} {}",
+        "  {:<name$}  {:<8}  {}  {:<19}  breaker {:<13}  in flight {} of {}, round trip {trip}",
         target.name,
         target.role,
         style.paint(&format!("{word:<10}"), color),
+        takes.join(" "),
         target.breaker.replace('_', " "),
         target.inflight,
         target.concurrency,
-        takes.join(" ")
     )];
     if let Some(error) =
         target.last_error.as_ref().filter(|error| target.last_success_ms.is_none_or(|success| error.at_ms > success))
     {
         let next = |what: &str, seconds: Option<f64>| {
-            seconds.map_or(String::new(), |seconds| format!(", next {what} in {}", time(seconds.ceil())))
+            seconds.map_or(String::new(), |seconds| format!("next {what} in {}, ", time(seconds.ceil())))
         };
         let retry = next("try", Some(target.retry_in_seconds).filter(|seconds| *seconds > 0.0));
         let probe = next("probe", target.next_probe_in_seconds);
         let since = target
             .last_success_ms
             .map_or("no success yet".to_owned(), |at| format!("last success {} ago", ago(told, at)));
-        lines.push(style.paint(&format!("    {}, {since}{retry}{probe}", error.what), "31"));
+        lines.push(style.paint(&format!("    {retry}{probe}{since}: {}", error.what), "31"));
     }
     lines
 }
 
 fn queue(told: &Told, parts: &Parts, style: Style) -> Vec<String> {
     let queue = &parts.queue;
-    let estimate = |seconds: Option<f64>, none: &str| seconds.map_or(none.to_owned(), time);
+    let estimate = |word: &str, seconds: Option<f64>| match seconds {
+        Some(seconds) => format!("{word} in {}", time(seconds)),
+        None => format!("not getting {word}"),
+    };
     let share = queue.used_bytes as f64 / queue.capacity_bytes.max(1) as f64;
     let color = if share >= 0.9 {
         "31"
@@ -154,13 +159,13 @@ fn queue(told: &Told, parts: &Parts, style: Style) -> Vec<String> {
         "32"
     };
     let mut lines = vec![format!(
-        "  {:<8} {} {} of {}, full in {}, empty in {}",
+        "  {:<8} {} {} of {}, {}, {}",
         "all",
         style.paint(&bar(share), color),
         human::bytes(queue.used_bytes),
         human::bytes(queue.capacity_bytes),
-        estimate(queue.full_in_seconds, "never at this pace"),
-        estimate(queue.empty_in_seconds, "never at this pace")
+        estimate("full", queue.full_in_seconds),
+        estimate("empty", queue.empty_in_seconds)
     )];
     for (name, signal) in SIGNALS.into_iter().filter_map(|name| Some((name, queue.signals.get(name)?))) {
         let share = signal.bytes as f64 / queue.capacity_bytes.max(1) as f64;
@@ -182,26 +187,35 @@ fn bar(share: f64) -> String {
     format!("[{}{}]", "#".repeat(full), ".".repeat(BAR - full))
 }
 
-/// A column of the books: its name, and what stands in it.
-type Column = (&'static str, fn(&Account) -> u64);
+/// A column of the books: its name, what stands in it, and whether it is left out where that is nothing.
+type Column = (&'static str, fn(&Account) -> u64, bool);
+
+const COLUMNS: [Column; 8] = [
+    ("accepted", |account| account.accepted, false),
+    ("imported", |account| account.imported, true),
+    ("delivered", |account| account.delivered, false),
+    ("queued", |account| account.queued, false),
+    ("rejected", |account| account.rejected, true),
+    ("dead", |account| account.dead.values().sum(), false),
+    ("dropped", |account| account.dropped.values().sum(), false),
+    ("off by", |account| account.imbalance_items, false),
+];
 
 fn books(parts: &Parts, style: Style) -> Vec<String> {
-    let columns: [Column; 8] = [
-        ("accepted", |account| account.accepted),
-        ("imported", |account| account.imported),
-        ("delivered", |account| account.delivered),
-        ("queued", |account| account.queued),
-        ("rejected", |account| account.rejected),
-        ("dead", |account| account.dead.values().sum()),
-        ("dropped", |account| account.dropped.values().sum()),
-        ("off by", |account| account.imbalance_items),
-    ];
-    let head: String = columns.iter().map(|(name, _)| format!(" {name:>12}")).collect();
-    let mut lines = vec![style.faint(&format!("  {:<8}{head}", ""))];
-    for (name, account) in SIGNALS.into_iter().filter_map(|name| Some((name, parts.books.signals.get(name)?))) {
-        let cells: String = columns.iter().map(|(_, of)| format!(" {:>12}", human::count(of(account)))).collect();
-        lines.push(format!("  {name:<8}{cells}"));
+    let accounts: Vec<_> =
+        SIGNALS.into_iter().filter_map(|name| Some((name, parts.books.signals.get(name)?))).collect();
+    let mut lines = vec!["  signal ".to_owned()];
+    lines.extend(accounts.iter().map(|(name, _)| format!("  {name:<7}")));
+    for (name, of, optional) in COLUMNS {
+        let cells: Vec<_> = accounts.iter().map(|(_, account)| of(account)).collect();
+        if optional && cells.iter().all(|cell| *cell == 0) {
+            continue;
+        }
+        let column: Vec<_> = [name.to_owned()].into_iter().chain(cells.into_iter().map(human::count)).collect();
+        let width = column.iter().map(String::len).max().unwrap_or_default();
+        lines.iter_mut().zip(column).for_each(|(line, cell)| line.push_str(&format!("  {cell:>width$}")));
     }
+    lines[0] = style.faint(&lines[0]);
     lines
 }
 
