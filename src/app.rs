@@ -102,6 +102,7 @@ impl App {
     /// # Errors
     /// [`StartError`]; no target is contacted, so none can make the start fail or wait.
     pub async fn start(config: Config) -> Result<App, StartError> {
+        let packing = config.packing();
         let Config { cluster, receivers, queue: queue_config, targets, chain, replay, admin, shutdown, telemetry } =
             config;
         let tags = Arc::new(tags(&cluster));
@@ -119,6 +120,8 @@ impl App {
         }
         let doors = Doors::bind(&receivers).await?.tagging(Tags::clone(&tags));
         let admin_port = Admin::bind(&admin).await?;
+        let rules = doors.rules();
+        rules.change(&receivers, packing);
         let addresses =
             Addresses { grpc: doors.grpc_address(), http: doors.http_address(), admin: admin_port.address() };
 
@@ -159,7 +162,6 @@ impl App {
         let told = Arc::new(Told::default());
         observer.recovered(sources(&queue, &deliver, &stats, &told));
         let (stop_doors, doors_stopped) = watch::channel(false);
-        let rules = doors.rules();
         let doors = tokio::spawn(doors.serve(queue.clone(), stats, doors_stopped));
         let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
         info!(grpc = text(addresses.grpc), http = text(addresses.http), admin = %addresses.admin, "accepting");

@@ -11,6 +11,7 @@ const HOT: &[&str] = &[
     "receivers.otlp.protocols.grpc.max_connection_age",
     "receivers.otlp.protocols.grpc.keepalive",
     "receivers.otlp.protocols.http.max_request_body_size",
+    "receivers.otlp.protocols.http.max_connection_age",
     "receivers.otlp.protocols.http.read_timeout",
     "receivers.otlp.max_inflight",
     "receivers.otlp.max_connections",

@@ -141,7 +141,7 @@ impl Follower {
         };
         self.deliver.change(plan).await.map_err(|error| error.to_string())?;
         self.queue.change_limits(&config.queue);
-        self.rules.change(&config.receivers);
+        self.rules.change(&config.receivers, config.packing());
         (self.log)(&config.telemetry);
         self.taken = config.clone();
         Ok(())

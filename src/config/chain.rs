@@ -33,6 +33,13 @@ pub struct SignalChain {
     pub fallback: Vec<String>,
 }
 
+impl SignalChain {
+    /// All of them, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.primary).chain(&self.fallback).map(String::as_str)
+    }
+}
+
 /// The pace of the backlog.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplayConfig {

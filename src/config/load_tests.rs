@@ -41,6 +41,22 @@ fn network(target: &TargetConfig) -> &NetworkConfig {
     }
 }
 
+/// Scenario: chains whose targets list zstd, list it not, or are files, in common and for a signal of its own.
+/// Guarantee: what is compressed anew is zstd where all of its chain take it, and gzip where one does not.
+#[test]
+fn zstd_needs_the_whole_chain() {
+    let hub = "hub: {endpoint: \"hub:4317\", accepts: [gzip, zstd]}";
+    let (disk, other) = ("disk: {protocol: file, path: /tmp/out.jsonl}", "other: {endpoint: \"other:4317\"}");
+    let packing =
+        |chain: &str| load(&format!("targets: {{{hub}, {disk}, {other}}}\nchain: {{primary: {chain}}}\n")).packing();
+    assert_eq!(packing("hub"), [Encoding::Zstd; 3]);
+    assert_eq!(packing("hub, fallback: [disk]"), [Encoding::Zstd; 3]);
+    assert_eq!(packing("hub, fallback: [disk, other]"), [Encoding::Gzip; 3]);
+    assert_eq!(packing("other"), [Encoding::Gzip; 3]);
+    let logs_elsewhere = packing("hub, signals: {logs: {primary: other}}");
+    assert_eq!(logs_elsewhere, [Encoding::Zstd, Encoding::Zstd, Encoding::Gzip]);
+}
+
 /// A minimal target, so that a test writes only what it is about.
 fn with_hub(rest: &str) -> String {
     format!("targets: {{hub: {{endpoint: \"http://hub:4317\"}}}}\n{rest}")

@@ -70,6 +70,8 @@ pub struct HttpConfig {
     pub endpoint: String,
     /// Largest request in bytes, on the wire and again inflated.
     pub max_request: u64,
+    /// After which a connection is asked to renew itself (`Connection: close`, or GOAWAY).
+    pub max_connection_age: Duration,
     /// How long head and body of a request may take.
     pub read_timeout: Duration,
     /// TLS; `None` for plain text.
@@ -81,6 +83,7 @@ impl Default for HttpConfig {
         HttpConfig {
             endpoint: "0.0.0.0:4318".to_owned(),
             max_request: 64 << 20,
+            max_connection_age: Duration::from_secs(300),
             read_timeout: Duration::from_secs(30),
             tls: None,
         }

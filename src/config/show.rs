@@ -54,10 +54,11 @@ fn receiver(config: &ReceiverConfig) -> Node {
             ("tls", door_tls(tls.as_ref())),
         ])
     });
-    let http = http.as_ref().map(|HttpConfig { endpoint, max_request, read_timeout, tls }| {
+    let http = http.as_ref().map(|HttpConfig { endpoint, max_request, max_connection_age, read_timeout, tls }| {
         map([
             ("endpoint", text(endpoint)),
             ("max_request_body_size", size(*max_request)),
+            ("max_connection_age", duration(*max_connection_age)),
             ("read_timeout", duration(*read_timeout)),
             ("tls", door_tls(tls.as_ref())),
         ])

@@ -53,6 +53,14 @@ impl TargetConfig {
             strict_otlp: false,
         }
     }
+
+    /// Whether bodies go out in that encoding as they are. For a file they are read in any case.
+    pub fn takes(&self, encoding: Encoding) -> bool {
+        match &self.kind {
+            TargetKind::Network(network) => network.accepts.contains(&encoding),
+            TargetKind::File(_) => true,
+        }
+    }
 }
 
 /// Network target or file.

@@ -4,7 +4,7 @@
 //! whose resources have all of the attributes already is told apart without a copy: behind collectors that is the usual case.
 
 use super::fields::{Fields, STRING, Value, attribute};
-use super::wire::{DELIMITED, put_key, put_length_before};
+use super::wire::{DELIMITED, put_key, put_varint};
 
 /// `ResourceSpans`, `ResourceMetrics` or `ResourceLogs` of a request; `Resource` of one of those; its attributes: all have this number.
 const ONE: u32 = 1;
@@ -58,12 +58,7 @@ impl Tags {
         for field in Fields(request) {
             let field = field?;
             match field.number {
-                ONE => {
-                    put_key(ONE, DELIMITED, &mut out);
-                    let start = out.len();
-                    self.tag(field.message()?, &mut out)?;
-                    put_length_before(start, &mut out);
-                }
+                ONE => self.tag(field.message()?, &mut out)?,
                 _ => out.extend_from_slice(field.whole),
             }
         }
@@ -84,39 +79,37 @@ impl Tags {
         Some(false)
     }
 
-    /// Appends the fields of one `ResourceSpans` or its like, its resource tagged. A resource may come in pieces, which are one in
-    /// the end; what it lacks goes into the last, or into one of its own.
+    /// Appends one `ResourceSpans` or its like, its resource tagged. A resource may come in pieces, which are one in the end: so one
+    /// goes in front, and the rest, which is nearly all of a request, is copied once.
     fn tag(&self, resource_spans: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let has = self.has(resource_spans)?;
-        let mut pieces = 0;
-        for field in Fields(resource_spans) {
-            pieces += usize::from(field?.number == ONE);
-        }
-        let lacking = self.tags.iter().zip(&has).filter(|(_, has)| !has.right).map(|(tag, _)| &tag.field);
-        if pieces == 0 {
-            out.extend(message(ONE, &lacking.clone().flatten().copied().collect::<Vec<_>>()));
-        }
+        let (mut resource, mut rest) = (Vec::new(), 0);
         for field in Fields(resource_spans) {
             let field = field?;
             if field.number != ONE {
-                out.extend_from_slice(field.whole);
+                rest += field.whole.len();
                 continue;
             }
-            put_key(ONE, DELIMITED, out);
-            let start = out.len();
             for inner in Fields(field.message()?) {
                 let inner = inner?;
                 let gone = inner.number == ONE
                     && self.finds(inner.message()?)?.is_some_and(|(_, found)| found == Found::Wrong);
                 if !gone {
-                    out.extend_from_slice(inner.whole);
+                    resource.extend_from_slice(inner.whole);
                 }
             }
-            pieces -= 1;
-            if pieces == 0 {
-                lacking.clone().for_each(|field| out.extend_from_slice(field));
+        }
+        let lacking = self.tags.iter().zip(&has).filter(|(_, has)| !has.right);
+        lacking.for_each(|(tag, _)| resource.extend_from_slice(&tag.field));
+        let resource = message(ONE, &resource);
+        put_key(ONE, DELIMITED, out);
+        put_varint((resource.len() + rest) as u64, out);
+        out.extend_from_slice(&resource);
+        for field in Fields(resource_spans) {
+            let field = field?;
+            if field.number != ONE {
+                out.extend_from_slice(field.whole);
             }
-            put_length_before(start, out);
         }
         Some(())
     }
@@ -175,9 +168,8 @@ enum Found {
 fn message(number: u32, content: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(content.len() + 8);
     put_key(number, DELIMITED, &mut bytes);
-    let start = bytes.len();
+    put_varint(content.len() as u64, &mut bytes);
     bytes.extend_from_slice(content);
-    put_length_before(start, &mut bytes);
     bytes
 }
 

@@ -101,8 +101,8 @@ async fn pass(gate: &Gate, call: Call<impl Source>, entry: &mut Entry<'_>) -> Re
     entry.arrived(body.len());
 
     // inspect
-    let form = Form { signal, media, encoding };
-    let Inspected { body, items, inflated: inflated_len } =
+    let form = Form { signal, media, encoding, packing: gate.rules.now().packing(signal) };
+    let Inspected { body, encoding, items, inflated: inflated_len } =
         gate.inspector.inspect(form, body, limits.size, room.patience()).await?;
     entry.read(items, inflated_len);
     if items == 0 {

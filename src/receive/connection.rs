@@ -18,7 +18,7 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::admission::UNREAD;
 use super::notice::Throttle;
@@ -74,6 +74,14 @@ pub(super) struct Manners {
     pub(super) keepalive: Option<Duration>,
     /// How long the head of a request may take.
     pub(super) head_timeout: Duration,
+}
+
+impl Manners {
+    /// When a connection that begins now is to be renewed; `None` for never.
+    pub(super) fn renewal(&self) -> Option<Instant> {
+        let age = self.max_age?.mul_f64(1.0 + rand::random_range(-AGE_JITTER..AGE_JITTER));
+        Some(Instant::now() + age)
+    }
 }
 
 /// One of the doors, as its connections meet it.
@@ -163,25 +171,25 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let io = TokioIo::new(Wire::new(stream, manners.head_timeout));
-    drive(protocols(&manners).serve_connection(io, service), manners.max_age, stop).await;
+    drive(protocols(&manners).serve_connection(io, service), manners.renewal(), stop).await;
 }
 
-async fn drive<C>(connection: C, max_age: Option<Duration>, mut stop: watch::Receiver<bool>)
+async fn drive<C>(connection: C, renewal: Option<Instant>, mut stop: watch::Receiver<bool>)
 where
     C: GracefulConnection,
     C::Error: std::fmt::Display,
 {
     let mut connection = pin!(connection);
-    let renewal = async {
-        match max_age {
-            Some(age) => sleep(age.mul_f64(1.0 + rand::random_range(-AGE_JITTER..AGE_JITTER))).await,
+    let old = async {
+        match renewal {
+            Some(moment) => sleep_until(moment).await,
             None => std::future::pending().await,
         }
     };
     let stopping = tokio::select! {
         result = connection.as_mut() => return ended(result),
         _ = stop.wait_for(|stop| *stop) => true,
-        () = renewal => false,
+        () = old => false,
     };
     // HTTP/2 gets a GOAWAY, HTTP/1.1 no further request; what is in progress is answered.
     connection.as_mut().graceful_shutdown();

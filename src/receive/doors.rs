@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::Request;
+use ::http::header::CONNECTION;
+use ::http::{HeaderValue, Request, Version};
 use futures_util::future::OptionFuture;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
@@ -14,11 +15,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::accept::Gate;
 use super::auth::Auth;
-use super::connection::Door;
+use super::connection::{Door, Manners};
 use super::notice::Throttle;
 use super::rules::Rules;
 use super::stats::{Stats, Transport, Turned};
@@ -171,11 +172,22 @@ async fn serve_http(gate: Arc<Gate>, entrance: Entrance) {
     let routes = TowerToHyperService::new(http::router(Arc::clone(&gate)));
     let serve = move |door: Arc<Door>, stream, stop| {
         let manners = gate.rules.now().manners(Transport::Http);
-        let (routes, budget) = (routes.clone(), gate.connection());
+        let (routes, budget, renewal) = (routes.clone(), gate.connection(), manners.renewal());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Arc::clone(&budget));
-            routes.call(request)
+            let is_http1 = request.version() < Version::HTTP_2;
+            let answer = routes.call(request);
+            async move {
+                let mut answer = answer.await?;
+                if is_http1 && renewal.is_some_and(|moment| Instant::now() >= moment) {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
+        // HTTP/1.1 is told in an answer. One without a request since is idle, and ended for that.
+        let max_age = manners.max_age.map(|age| age + manners.head_timeout);
+        let manners = Manners { max_age, ..manners };
         async move { door.serve(manners, stream, service, stop).await }
     };
     entrance.admit(serve).await;

@@ -36,6 +36,8 @@ pub(super) struct Form {
     pub(super) signal: Signal,
     pub(super) media: Media,
     pub(super) encoding: Encoding,
+    /// How it is compressed where it was, and cannot stay as it came.
+    pub(super) packing: Encoding,
 }
 
 /// A body that is what it was said to be, as it goes into the queue.
@@ -43,6 +45,8 @@ pub(super) struct Form {
 pub(super) struct Inspected {
     /// Protobuf: the client's own bytes, but for JSON, gzip or zstd of several members, and resources that lack a tag.
     pub(super) body: Bytes,
+    /// How it is compressed.
+    pub(super) encoding: Encoding,
     /// Items inside; may be 0.
     pub(super) items: u32,
     /// Length of the protobuf, inflated.
@@ -133,17 +137,18 @@ impl Tools {
         // Where the client's own bytes will not do.
         let made = tagged.or(json);
         let inflated = len(made.as_deref().unwrap_or(plain.bytes), limit)?;
-        let body = match (made, form.encoding) {
-            (None, _) if plain.single => body.clone(),
+        let (encoding, body) = match (made, form.encoding) {
+            (None, encoding) if plain.single => (encoding, body.clone()),
             // Compressed where the client thought that worth while, and only there.
-            (Some(made), Encoding::Identity) => Bytes::from(made),
+            (Some(made), Encoding::Identity) => (Encoding::Identity, Bytes::from(made)),
             // Many receivers read the first member only, so several are stored as one.
-            (made, encoding) => {
+            (made, _) => {
                 let protobuf = made.as_deref().unwrap_or(plain.bytes);
-                Bytes::from(self.deflater.get_or_insert_default().compress(encoding, protobuf))
+                let packed = self.deflater.get_or_insert_default().compress(form.packing, protobuf);
+                (form.packing, Bytes::from(packed))
             }
         };
-        Ok(Inspected { body, items, inflated })
+        Ok(Inspected { body, encoding, items, inflated })
     }
 }
 
@@ -176,7 +181,7 @@ mod tests {
     }
 
     async fn inspect(media: Media, encoding: Encoding, body: &[u8], limit: usize) -> Result<Inspected, Refusal> {
-        let form = Form { signal: Signal::Logs, media, encoding };
+        let form = Form { signal: Signal::Logs, media, encoding, packing: Encoding::Gzip };
         Inspector::new(Arc::default(), Arc::default())
             .inspect(form, Bytes::copy_from_slice(body), limit, PATIENCE)
             .await
@@ -230,6 +235,34 @@ mod tests {
         }
     }
 
+    /// Requests as gzip that have to be compressed again, where the targets take zstd: JSON, and one that lacks a tag; and one that
+    /// does not have to be.
+    /// Guarantees that those go on in zstd, and that the other stays as it came.
+    #[tokio::test]
+    async fn what_is_made_over_is_packed_as_the_targets_take_it() {
+        let request = request(3, 10);
+        let (plain, text) = (request.encode_to_vec(), serde_json::to_vec(&request).unwrap());
+        let form =
+            Form { signal: Signal::Logs, media: Media::Protobuf, encoding: Encoding::Gzip, packing: Encoding::Zstd };
+        let json = Form { media: Media::Json, ..form };
+        let tags = Tags::new([(CLUSTER, "aws-eu-west-1-prod-01")], false);
+        for (tags, form, sent, packed) in [
+            (Tags::default(), json, &text, Encoding::Zstd),
+            (tags, form, &plain, Encoding::Zstd),
+            (Tags::default(), form, &plain, Encoding::Gzip),
+        ] {
+            let stored = tags.apply(&plain).unwrap_or_else(|| plain.clone());
+            let inspector = Inspector::new(Arc::new(tags), Arc::default());
+            let found = inspector.inspect(form, gzip(sent).into(), LIMIT, PATIENCE).await.unwrap();
+            assert_eq!((found.encoding, found.items), (packed, 3));
+            let inflated = Inflater::new().inflate(packed, &found.body, LIMIT).map(|inflated| inflated.bytes.to_vec());
+            let inflated = inflated.unwrap();
+            assert_eq!(found.inflated as usize, inflated.len());
+            let decode = |bytes: &[u8]| ExportLogsServiceRequest::decode(bytes).unwrap();
+            assert_eq!(decode(&inflated), decode(&stored));
+        }
+    }
+
     /// Inflates the first member of `body` and nothing more.
     fn libdeflate_one_member(body: &[u8], len: usize) -> Vec<u8> {
         let mut plain = vec![0; len];
@@ -275,7 +308,8 @@ mod tests {
     async fn a_large_body_waits_its_turn_only_so_long() {
         let inspector = Inspector::new(Arc::default(), Arc::default());
         let _turn = inspector.large.clone().acquire_owned().await.unwrap();
-        let form = Form { signal: Signal::Logs, media: Media::Protobuf, encoding: Encoding::Identity };
+        let plain = Encoding::Identity;
+        let form = Form { signal: Signal::Logs, media: Media::Protobuf, encoding: plain, packing: Encoding::Gzip };
         let large = Bytes::from(request(100, 60_000).encode_to_vec());
         let found = inspector.inspect(form, large, LIMIT, PATIENCE).await;
         assert!(matches!(found, Err(Refusal::Overloaded)), "{found:?}");

@@ -11,6 +11,7 @@ use super::admission::Admission;
 use super::body::Limits;
 use super::connection::Manners;
 use super::stats::Transport;
+use crate::batch::{Encoding, Signal};
 use crate::config::{GrpcConfig, HttpConfig, ReceiverConfig};
 
 /// How long the body of a gRPC request may take. The HTTP door has a key for it, with this default.
@@ -33,18 +34,22 @@ pub(super) struct Allowed {
     pub(super) connections: u64,
     /// Client headers that stay with the batch.
     pub(super) kept: Box<[HeaderName]>,
+    /// By [`Signal::index`].
+    packing: [Encoding; 3],
 }
 
 impl Rules {
     pub(super) fn new(config: &ReceiverConfig) -> Rules {
         let admission = Admission::new(inflight(config));
-        Rules { admission, allowed: RwLock::new(Arc::new(Allowed::of(config))) }
+        Rules { admission, allowed: RwLock::new(Arc::new(Allowed::of(config, [Encoding::Gzip; 3]))) }
     }
 
     /// Other rules from now on: for requests and connections that are still to come, and for the budget of bytes, which a
     /// smaller one reaches as requests end. Addresses, TLS and authentication are left as they are.
-    pub fn change(&self, config: &ReceiverConfig) {
-        *self.allowed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Allowed::of(config));
+    ///
+    /// `packing` is how bodies of each signal are compressed that were, and cannot stay as they came: gzip before it is told.
+    pub fn change(&self, config: &ReceiverConfig, packing: [Encoding; 3]) {
+        *self.allowed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Allowed::of(config, packing));
         self.admission.resize(inflight(config));
     }
 
@@ -65,6 +70,11 @@ impl Allowed {
         self.at(transport).1
     }
 
+    /// How a body of that signal is compressed that was, and cannot stay as it came.
+    pub(super) fn packing(&self, signal: Signal) -> Encoding {
+        self.packing[signal.index()]
+    }
+
     fn at(&self, transport: Transport) -> (Limits, Manners) {
         match transport {
             Transport::Grpc => self.grpc,
@@ -72,31 +82,37 @@ impl Allowed {
         }
     }
 
-    fn of(config: &ReceiverConfig) -> Allowed {
+    fn of(config: &ReceiverConfig, packing: [Encoding; 3]) -> Allowed {
         let kept = config.forward_headers.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
         Allowed {
             grpc: at_grpc(&config.grpc.clone().unwrap_or_default()),
             http: at_http(&config.http.clone().unwrap_or_default()),
             connections: config.max_connections as u64,
             kept: kept.collect(),
+            packing,
         }
     }
 }
 
 fn at_grpc(config: &GrpcConfig) -> (Limits, Manners) {
     let manners = Manners {
-        max_age: Some(config.max_connection_age).filter(|age| !age.is_zero()),
+        max_age: age(config.max_connection_age),
         keepalive: Some(config.keepalive).filter(|interval| !interval.is_zero()),
         head_timeout: GRPC_READ_TIMEOUT,
     };
     (Limits { size: size(config.max_request), time: GRPC_READ_TIMEOUT }, manners)
 }
 
-/// Age and pings have keys at the gRPC door only; here connections end when they are idle for `read_timeout`.
+/// Pings have a key at the gRPC door only; here connections end when they are idle for `read_timeout`.
 fn at_http(config: &HttpConfig) -> (Limits, Manners) {
     let keepalive = Some(GrpcConfig::default().keepalive);
-    let manners = Manners { max_age: None, keepalive, head_timeout: config.read_timeout };
+    let manners = Manners { max_age: age(config.max_connection_age), keepalive, head_timeout: config.read_timeout };
     (Limits { size: size(config.max_request), time: config.read_timeout }, manners)
+}
+
+/// Zero stands for none.
+fn age(max: Duration) -> Option<Duration> {
+    Some(max).filter(|age| !age.is_zero())
 }
 
 fn inflight(config: &ReceiverConfig) -> usize {

@@ -19,7 +19,7 @@ use crate::otlp::class::{self, Class};
 use crate::otlp::inflate::{Deflater, Inflater};
 use crate::otlp::status::code;
 
-/// How long a target's dislike of compressed bodies is remembered.
+/// How long a target's dislike of an encoding is remembered.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// Largest inflated body that is made over on the runtime's own thread, in bytes.
@@ -28,7 +28,8 @@ const INLINE: u32 = 1 << 20;
 /// What a target takes: configured, and learned per signal, since each may have an endpoint of its own.
 pub(super) struct Forms {
     accepts: Vec<Encoding>,
-    plain_until: Mutex<[Option<Instant>; 3]>,
+    /// Of each signal, the encodings that were refused.
+    refused_until: Mutex<[[Option<Instant>; Encoding::ALL.len()]; 3]>,
     /// The turn of a large body.
     large: Arc<Semaphore>,
 }
@@ -36,7 +37,7 @@ pub(super) struct Forms {
 impl Forms {
     /// `accepts` as configured; plain bodies are taken everywhere.
     pub(super) fn new(accepts: &[Encoding]) -> Forms {
-        Forms { accepts: accepts.to_vec(), plain_until: Mutex::new([None; 3]), large: Arc::new(Semaphore::new(1)) }
+        Forms { accepts: accepts.to_vec(), refused_until: Mutex::default(), large: Arc::new(Semaphore::new(1)) }
     }
 
     /// Encoding and body to send. A body that cannot be inflated goes out as it is: the target is to judge it.
@@ -66,16 +67,17 @@ impl Forms {
         making.await.ok()?
     }
 
-    /// Remembers that plain bodies of that signal were taken where compressed ones were refused.
-    pub(super) fn learn(&self, signal: Signal) {
-        let mut plain_until = self.plain_until.lock().unwrap_or_else(PoisonError::into_inner);
-        plain_until[signal.index()] = Some(Instant::now() + REMEMBERED);
+    /// Remembers that a plain body of that signal was taken where one in this encoding was refused.
+    pub(super) fn learn(&self, signal: Signal, encoding: Encoding) {
+        let mut refused_until = self.refused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        refused_until[signal.index()][encoding as usize] = Some(Instant::now() + REMEMBERED);
     }
 
     fn takes(&self, signal: Signal, encoding: Encoding) -> bool {
-        let plain_until = self.plain_until.lock().unwrap_or_else(PoisonError::into_inner)[signal.index()];
+        let refused_until = self.refused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = refused_until[signal.index()][encoding as usize];
         encoding == Encoding::Identity
-            || (self.accepts.contains(&encoding) && plain_until.is_none_or(|until| Instant::now() >= until))
+            || (self.accepts.contains(&encoding) && until.is_none_or(|until| Instant::now() >= until))
     }
 }
 
@@ -157,17 +159,20 @@ mod tests {
         assert_eq!(Forms::new(&[]).outgoing(&batch).await, (Encoding::Gzip, batch.body.clone()));
     }
 
-    /// Scenario: a target was found to refuse gzip for one signal; a day passes.
-    /// Guarantee: that signal goes plain for the day, the others do not, and then gzip is tried again.
+    /// Scenario: a target that lists both was found to refuse zstd for one signal, and gzip too; a day passes.
+    /// Guarantee: that signal goes as gzip, then plain for the day, the others do not, and then zstd is tried again.
     #[tokio::test(start_paused = true)]
     async fn what_is_learned_holds_for_a_day_and_one_signal() {
-        let forms = Forms::new(&[Encoding::Gzip]);
-        let logs = gzipped(b"x");
+        let forms = Forms::new(&[Encoding::Gzip, Encoding::Zstd]);
+        let body = Deflater::new().compress(Encoding::Zstd, b"x").into();
+        let logs = Batch { encoding: Encoding::Zstd, body, ..gzipped(b"x") };
         let traces = Batch { signal: Signal::Traces, ..logs.clone() };
-        forms.learn(Signal::Logs);
-        assert_eq!(forms.outgoing(&logs).await.0, Encoding::Identity);
-        assert_eq!(forms.outgoing(&traces).await.0, Encoding::Gzip);
-        tokio::time::advance(REMEMBERED).await;
+        forms.learn(Signal::Logs, Encoding::Zstd);
         assert_eq!(forms.outgoing(&logs).await.0, Encoding::Gzip);
+        forms.learn(Signal::Logs, Encoding::Gzip);
+        assert_eq!(forms.outgoing(&logs).await.0, Encoding::Identity);
+        assert_eq!(forms.outgoing(&traces).await.0, Encoding::Zstd);
+        tokio::time::advance(REMEMBERED).await;
+        assert_eq!(forms.outgoing(&logs).await.0, Encoding::Zstd);
     }
 }

@@ -141,8 +141,8 @@ impl<W: Wire> Network<W> {
         let second = self.export(shipment, Encoding::Identity, plain).await;
         if matches!(second, Answer::Accepted { .. }) {
             tracing::info!(target_name = self.name, signal = %batch.signal, refused = %answer,
-                "takes no {} bodies: sent plain for a day", encoding.as_str());
-            self.forms.learn(batch.signal);
+                "takes no {} bodies: for a day it gets none", encoding.as_str());
+            self.forms.learn(batch.signal, encoding);
         }
         second
     }

@@ -43,6 +43,33 @@ async fn a_connection_of_age_is_renewed() {
     assert_eq!(gateway.stored(Signal::Logs).await.items, 1);
 }
 
+/// Requests one after the other on an HTTP/1.1 connection, until it is older than `max_connection_age`; and on a young one.
+/// Guarantees that all are answered, the last one with `Connection: close`, and the end after that; the young one goes on.
+#[tokio::test]
+async fn an_http1_connection_of_age_is_renewed_by_an_answer() {
+    let (gateway, mut config) = (Gateway::start().await, config());
+    config.http.as_mut().unwrap().max_connection_age = Duration::from_secs(1);
+    let old = Gateway::start_with(config).await;
+    let (mut young, mut http) = (gateway.http().await, old.http().await);
+    let body = request(Signal::Logs, 1, 0);
+    let since = std::time::Instant::now();
+    let mut requests = 0;
+    loop {
+        let answer = http.post("/v1/logs", &[PROTOBUF], &body).await;
+        assert_eq!(answer.status, 200);
+        requests += 1;
+        if answer.header("connection") == "close" {
+            break;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "{requests} requests on one connection");
+        let answer = young.post("/v1/logs", &[PROTOBUF], &body).await;
+        assert_eq!((answer.status, answer.header("connection")), (200, ""));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(since.elapsed() >= Duration::from_millis(900), "before its time");
+    assert!(http.ended().await);
+}
+
 /// A stop while requests are in progress at both doors, and connections are idle.
 /// Guarantees that new connections are refused, that what was begun is answered OK, and that serving ends then.
 #[tokio::test]

@@ -31,6 +31,7 @@ mod starts_alone;
 mod stop_is_bounded;
 #[path = "../support/mod.rs"]
 mod support;
+mod tagged_in_zstd;
 #[path = "../support/tls.rs"]
 mod tls;
 mod too_large;

@@ -2,10 +2,11 @@
 //! away in every other round, and after the last one the gateway is killed.
 //! Guarantee: each item whose export the SDK called a success arrives at the hub, and most of them are, whether it is away or not.
 
-use std::io::{BufRead, BufReader, Lines, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
 use spillway::batch::Signal;
@@ -103,7 +104,7 @@ async fn outages(producer: &str, client: Command, door: fn(&Gateway) -> SocketAd
 /// An application that sends a round each time that it is told to. Killed when dropped.
 struct Client {
     child: Child,
-    says: Lines<BufReader<ChildStdout>>,
+    says: Receiver<String>,
 }
 
 impl Client {
@@ -111,22 +112,28 @@ impl Client {
         command.args(["--endpoint", &format!("http://{door}"), "--producer", producer]);
         command.args(["--count", &ROUND.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let says = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (said, says) = channel();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| said.send(line)));
         Client { child, says }
+    }
+
+    /// Its next line, for which an SDK that hangs is given ten times what it takes.
+    fn line(&self) -> String {
+        self.says.recv_timeout(seconds(120)).expect("the client has ended, or hangs")
     }
 
     /// Sends a round, and waits for the end of its exports.
     fn round(mut self) -> Client {
         self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        assert_eq!(self.says.next().unwrap().unwrap(), "flushed");
+        assert_eq!(self.line(), "flushed");
         self
     }
 
     /// Ends it; what it was told of each item.
     fn report(mut self) -> Value {
         drop(self.child.stdin.take());
-        let report = self.says.next().unwrap().unwrap();
-        serde_json::from_str(&report).unwrap()
+        serde_json::from_str(&self.line()).unwrap()
     }
 }
 

@@ -4,6 +4,7 @@
 use spillway::batch::{Encoding, Signal};
 use spillway::config::Protocol;
 use spillway::otlp::answer::Answer;
+use spillway::otlp::inflate::Inflater;
 
 use crate::setup::{BOTH, build, gzip, network, request, shipment, target};
 use crate::sink::{Reply, Seen, Sink};
@@ -53,6 +54,28 @@ async fn a_refused_compressed_body_is_sent_once_more_plain_and_remembered() {
             assert_eq!(hub.send(&shipment(Signal::Logs, Encoding::Gzip, "log")).await, Answer::accepted());
             let compressed: Vec<_> = sink.seen().iter().map(is_compressed).collect();
             assert_eq!(compressed, [true, false, false, true, false]);
+        }
+    }
+}
+
+/// Scenario: a body is stored in zstd, and a target that lists it refuses it.
+/// Guarantee: the target gets it plain at once, and the next one in gzip, which it may still take.
+#[tokio::test]
+async fn refused_zstd_goes_on_as_gzip() {
+    let encoding = |seen: &Seen| [seen.header("grpc-encoding"), seen.header("content-encoding")].concat();
+    for protocol in BOTH {
+        for refused in refusal(protocol) {
+            let sink = Sink::start().await;
+            sink.answer(move |seen| if encoding(seen) == "zstd" { refused.clone() } else { Reply::accept() });
+            let hub = target(protocol, &sink.url());
+            for name in ["one", "two"] {
+                assert_eq!(hub.send(&shipment(Signal::Logs, Encoding::Zstd, name)).await, Answer::accepted());
+            }
+            let seen = sink.seen();
+            assert_eq!(seen.iter().map(encoding).collect::<Vec<_>>(), ["zstd", "", "gzip"]);
+            assert_eq!(message(&seen[1]), request(Signal::Logs, "one"));
+            let two = Inflater::new().inflate(Encoding::Gzip, message(&seen[2]), 1 << 20).unwrap().bytes.to_vec();
+            assert_eq!(two, request(Signal::Logs, "two"));
         }
     }
 }

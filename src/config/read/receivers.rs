@@ -50,6 +50,7 @@ fn http(section: &mut Section<'_>) -> HttpConfig {
     HttpConfig {
         endpoint: bind(section, "endpoint", &default.endpoint),
         max_request: section.size("max_request_body_size", default.max_request, 1 << 10..=MAX_REQUEST),
+        max_connection_age: section.interval("max_connection_age", default.max_connection_age),
         read_timeout: section.interval("read_timeout", default.read_timeout).max(Duration::from_millis(1)),
         tls: section.section("tls", tls),
     }

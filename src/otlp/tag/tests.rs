@@ -90,18 +90,18 @@ proptest! {
 }
 
 /// A resource in two pieces, with fields that nobody knows at every level.
-/// Guarantees that one tag of each is added, to the last piece, and all else stays as it was.
+/// Guarantees that it goes on in one piece, with one tag of each, and all else stays as it was.
 #[test]
 fn a_resource_in_pieces_is_one() {
     let unknown = message(900, b"of the future");
     let attribute = message(ONE, &[message(KEY, b"cloud.region"), message(VALUE, &message(STRING, b"us"))].concat());
-    let first = message(ONE, &[unknown.clone(), attribute].concat());
+    let first = message(ONE, &[unknown.clone(), attribute.clone()].concat());
     let (second, scope) = (message(ONE, &unknown), message(2, b""));
-    let request = [message(ONE, &[first.clone(), scope.clone(), second].concat()), unknown.clone()].concat();
+    let request = [message(ONE, &[first, scope.clone(), second].concat()), unknown.clone()].concat();
     let tags = Tags::new(TAGS, false);
     let name = &tags.tags[0].field;
-    let second = message(ONE, &[unknown.clone(), name.clone()].concat());
-    let expected = [message(ONE, &[first, scope, second].concat()), unknown].concat();
+    let whole = message(ONE, &[unknown.clone(), attribute, unknown.clone(), name.clone()].concat());
+    let expected = [message(ONE, &[whole, scope].concat()), unknown].concat();
     assert_eq!(tags.apply(&request), Some(expected));
     assert_eq!(crate::otlp::skim::skim(Signal::Logs, &request).unwrap().items, 0);
 }

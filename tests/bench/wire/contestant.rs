@@ -55,13 +55,15 @@ impl Contestant {
             _ => {
                 let (target, cluster) = match name {
                     "one by one" => (", merge: {below: 0}", ""),
-                    "spillway, tagging" => {
-                        ("", "cluster: {name: aws-eu-west-1-prod-01, region: eu-west-1, action: upsert}\n")
-                    }
+                    "spillway, tagging" => (
+                        ", accepts: [gzip, zstd]",
+                        "cluster: {name: aws-eu-west-1-prod-01, region: eu-west-1, action: upsert}\n",
+                    ),
                     "spillway, zstd" => (", accepts: [gzip, zstd]", ""),
                     _ => ("", ""),
                 };
-                let text = format!("{cluster}{}", spillway(door, sink, target, &folder));
+                let doors = if name == "spillway, a crowd" { "max_connections: 12000, " } else { "" };
+                let text = format!("{cluster}{}", spillway(door, doors, sink, target, &folder));
                 (env!("CARGO_BIN_EXE_spillway").to_owned(), vec!["run".to_owned()], text)
             }
         };
@@ -104,6 +106,11 @@ impl Contestant {
     pub(crate) fn start_again(&mut self) -> Result<(), String> {
         self.child = self.command.spawn().map_err(|error| format!("taskset: {error}"))?;
         self.opened()
+    }
+
+    /// Measures the peak of its memory from now on.
+    pub(crate) fn forget_peak(&mut self) -> Result<(), String> {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").map_err(|error| error.to_string())
     }
 
     /// Where everything lies that it keeps.
@@ -202,9 +209,9 @@ fn rotel(door: SocketAddr, sink: SocketAddr, folder: &tempfile::TempDir) -> Vec<
 }
 
 /// A backlog is sent as fast as the sink takes it: what a hub is spared by default is not what is measured.
-fn spillway(door: SocketAddr, sink: SocketAddr, target: &str, folder: &tempfile::TempDir) -> String {
+fn spillway(door: SocketAddr, doors: &str, sink: SocketAddr, target: &str, folder: &tempfile::TempDir) -> String {
     format!(
-        "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: \"{door}\"}}}}}}}}\n\
+        "receivers: {{otlp: {{{doors}protocols: {{grpc: {{endpoint: \"{door}\"}}}}}}}}\n\
          queue: {{directory: {}/queue}}\n\
          targets: {{hub: {{protocol: otlp_grpc, endpoint: \"http://{sink}\"{target}}}}}\n\
          chain: {{primary: hub}}\n\

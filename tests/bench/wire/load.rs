@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use http::Request;
@@ -34,30 +34,31 @@ impl Client {
 
     /// Sends `requests` times and waits for each OK; anything else is an error.
     pub(crate) async fn send(&self, payload: &Payload, requests: usize, in_flight: usize) -> Result<(), String> {
-        let mut framed = BytesMut::with_capacity(payload.body.len() + 5);
-        framed.put_u8(1);
-        framed.put_u32(u32::try_from(payload.body.len()).map_err(|error| error.to_string())?);
-        framed.extend_from_slice(&payload.body);
-        let framed = framed.freeze();
         let mut flying = FuturesUnordered::new();
         for _ in 0..requests {
             if flying.len() == in_flight {
-                flying.next().await.expect("some are in flight")?;
+                taken(flying.next().await.expect("some are in flight")?)?;
             }
-            flying.push(self.one(payload, framed.clone()));
+            flying.push(self.offer(payload));
         }
         while let Some(answer) = flying.next().await {
-            answer?;
+            taken(answer?)?;
         }
         Ok(())
     }
 
-    async fn one(&self, payload: &Payload, framed: Bytes) -> Result<(), String> {
+    /// Whether the connection stands.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
+    /// Sends once. Whether it was taken; if not, it is to come back.
+    pub(crate) async fn offer(&self, payload: &Payload) -> Result<bool, String> {
         let request = Request::post(format!("http://{}{}", self.authority, payload.signal.grpc_path()))
             .header("content-type", "application/grpc")
             .header("grpc-encoding", payload.encoding.as_str())
             .header("te", "trailers")
-            .body(Full::new(framed))
+            .body(Full::new(payload.framed.clone()))
             .expect("a valid request");
         let mut sender = self.sender.clone();
         sender.ready().await.map_err(|error| error.to_string())?;
@@ -66,8 +67,13 @@ impl Client {
         let body = body.collect().await.map_err(|error| error.to_string())?;
         let trailers = body.trailers().cloned().unwrap_or(head.headers);
         match trailers.get("grpc-status").map(|status| status.as_bytes()) {
-            Some(b"0") => Ok(()),
+            Some(b"0") => Ok(true),
+            Some(b"14") => Ok(false),
             other => Err(format!("the contestant answered {other:?} {:?}", trailers.get("grpc-message"))),
         }
     }
+}
+
+fn taken(taken: bool) -> Result<(), String> {
+    if taken { Ok(()) } else { Err("the contestant was busy".to_owned()) }
 }

@@ -4,19 +4,22 @@
 //! generator and sink share the second, and it is said when they were the limit. What arrives is counted.
 //!
 //! ```text
-//! cargo bench --bench wire -- [--requests 1000] [--signal logs] [--only "collector, persistent"]
+//! cargo bench --bench wire -- [--requests 4000] [--runs 3] [--signal logs] [--only "collector, persistent"]
 //! cargo bench --bench wire -- --backlog 3500
 //! cargo bench --bench wire -- --small 50000
+//! cargo bench --bench wire -- --crowd
 //! cargo bench --bench wire -- --skim 2000
+//! cargo bench --bench wire -- --pack 2000
 //! ```
 //!
 //! The second one lets a backlog of so many requests build up in each contestant's queue on disk, and drains it cold. The third does
-//! that with small requests, merged and one by one, into a sink beside it and one that is far away. The
-//! last one walks over so many requests in memory, for the walk alone: under `valgrind --tool=callgrind` its figure is exact.
+//! that with small requests, merged and one by one, into a sink beside it and one that is far away. The fourth tells what memory
+//! spillway holds under load, under overload, and beside thousands of connections. The fifth walks over so many requests in memory, for the walk alone: under `valgrind --tool=callgrind` its figure is exact.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 mod contestant;
+mod crowd;
 mod drain;
 mod load;
 mod payload;
@@ -30,6 +33,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use spillway::batch::{Encoding, Signal};
+use spillway::otlp::inflate::Deflater;
 use spillway::otlp::skim::skim;
 
 use contestant::{Contestant, Usage};
@@ -53,8 +57,11 @@ const IN_FLIGHT: usize = 16;
 #[derive(Parser)]
 struct Args {
     /// Requests of 1000 items each.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 4000)]
     requests: usize,
+    /// Runs of each contestant, in turn; the table has the one whose CPU time is the median.
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
     /// traces, metrics or logs; all by turns when absent.
     #[arg(long)]
     signal: Option<String>,
@@ -67,9 +74,15 @@ struct Args {
     /// Drain a backlog of so many small requests instead, merged and one by one.
     #[arg(long)]
     small: Option<usize>,
+    /// Tell what memory the doors take.
+    #[arg(long)]
+    crowd: bool,
     /// Only walk over so many requests of each signal.
     #[arg(long)]
     skim: Option<usize>,
+    /// Only compress so many requests of each signal.
+    #[arg(long)]
+    pack: Option<usize>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -93,6 +106,9 @@ fn main() -> ExitCode {
     if let Some(requests) = args.skim {
         return walk(args.signal.as_deref(), requests);
     }
+    if let Some(requests) = args.pack {
+        return pack(args.signal.as_deref(), requests);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     if let Some(requests) = args.backlog {
         return runtime.block_on(drain::run(requests));
@@ -100,26 +116,37 @@ fn main() -> ExitCode {
     if let Some(requests) = args.small {
         return runtime.block_on(drain::small(requests));
     }
+    if args.crowd {
+        return runtime.block_on(crowd::run());
+    }
     let signals =
         Signal::ALL.into_iter().filter(|signal| args.signal.as_ref().is_none_or(|name| name == signal.as_str()));
     let mut rows = Vec::new();
     let mut missing = false;
     for signal in signals {
-        for name in CONTESTANTS {
-            if args.only.as_ref().is_some_and(|only| only != name) {
-                continue;
-            }
-            match runtime.block_on(measure(name, signal, args.requests)) {
-                Ok(row) => rows.push(row),
-                Err(error) => {
-                    println!("DID NOT RUN: {name}, {signal}: {error}");
-                    missing = true;
+        let names = CONTESTANTS.into_iter().filter(|name| args.only.as_ref().is_none_or(|only| only == name));
+        let mut runs: Vec<(&str, Vec<Row>)> = names.map(|name| (name, Vec::new())).collect();
+        for _ in 0..args.runs {
+            for (name, runs) in &mut runs {
+                match runtime.block_on(measure(name, signal, args.requests)) {
+                    Ok(row) => runs.push(row),
+                    Err(error) => {
+                        println!("DID NOT RUN: {name}, {signal}: {error}");
+                        missing = true;
+                    }
                 }
             }
         }
+        rows.extend(runs.into_iter().filter_map(|(_, runs)| median(runs)));
     }
     print_table(&rows);
     if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn median(mut runs: Vec<Row>) -> Option<Row> {
+    runs.sort_by(|one, other| one.usage.cpu_seconds.total_cmp(&other.usage.cpu_seconds));
+    let middle = runs.len() / 2;
+    runs.into_iter().nth(middle)
 }
 
 fn walk(signal: Option<&str>, requests: usize) -> ExitCode {
@@ -131,6 +158,21 @@ fn walk(signal: Option<&str>, requests: usize) -> ExitCode {
         let seconds = began.elapsed().as_secs_f64();
         let bytes = (request.len() * requests) as f64;
         println!("{signal}: {:.1} ns an item, {:.2} GB/s", seconds * 1e9 / items as f64, bytes / seconds / 1e9);
+    }
+    ExitCode::SUCCESS
+}
+
+fn pack(signal: Option<&str>, requests: usize) -> ExitCode {
+    let mut deflater = Deflater::new();
+    for signal in Signal::ALL.into_iter().filter(|known| signal.is_none_or(|name| name == known.as_str())) {
+        let request = payload::request(signal, payload::ITEMS);
+        for encoding in [Encoding::Gzip, Encoding::Zstd] {
+            let began = std::time::Instant::now();
+            let packed: usize = (0..requests).map(|_| deflater.compress(encoding, black_box(&request)).len()).sum();
+            let (seconds, bytes) = (began.elapsed().as_secs_f64(), (request.len() * requests) as f64);
+            let (speed, left) = (bytes / seconds / 1e6, packed as f64 * 100.0 / bytes);
+            println!("{signal}, {}: {speed:.0} MB/s, to {left:.1} %", encoding.as_str());
+        }
     }
     ExitCode::SUCCESS
 }

@@ -1,6 +1,6 @@
 //! A typical request: 1000 items of about 300 bytes, compressing to about a quarter.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use libdeflater::{CompressionLvl, Compressor};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -30,6 +30,8 @@ pub(crate) struct Payload {
     pub(crate) signal: Signal,
     pub(crate) encoding: Encoding,
     pub(crate) body: Bytes,
+    /// The body behind the prefix of gRPC.
+    pub(crate) framed: Bytes,
     pub(crate) items: u64,
 }
 
@@ -37,11 +39,15 @@ impl Payload {
     /// The request of that signal with so many items; in gzip at the level that exporters use by default.
     pub(crate) fn new(signal: Signal, items: u64, encoding: Encoding) -> Payload {
         let plain = request(signal, items);
-        let body = match encoding {
+        let body: Bytes = match encoding {
             Encoding::Gzip => gzip(&plain),
             _ => Deflater::new().compress(encoding, &plain).into(),
         };
-        Payload { signal, encoding, body, items }
+        let mut framed = BytesMut::with_capacity(body.len() + 5);
+        framed.put_u8(1);
+        framed.put_u32(u32::try_from(body.len()).expect("a usual request"));
+        framed.extend_from_slice(&body);
+        Payload { signal, encoding, body, framed: framed.freeze(), items }
     }
 }
 
