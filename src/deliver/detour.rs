@@ -69,12 +69,13 @@ impl Detour {
         self.turn = Turn::Other;
     }
 
-    /// The batch that has to go next, if one was kept aside and passed.
+    /// The batch that has to go next, if one was kept aside and passed, and is still there.
     pub fn resume(&mut self) -> Option<Lease> {
-        let lease = if self.turn == Turn::Aside { self.aside.pop_front() } else { None };
-        if lease.is_some() {
-            self.turn = Turn::AsideOut;
+        if self.turn != Turn::Aside {
+            return None;
         }
+        let lease = std::iter::from_fn(|| self.aside.pop_front()).find(|lease| !lease.is_removed());
+        self.turn = if lease.is_some() { Turn::AsideOut } else { Turn::Queue };
         lease
     }
 

@@ -61,6 +61,11 @@ impl Lease {
         usize::try_from(self.ticket.hold.as_ref().map_or(0, Hold::bytes)).unwrap_or(usize::MAX)
     }
 
+    /// Whether the batch was removed from the queue meanwhile, for its age, say: it is not to be sent any more.
+    pub fn is_removed(&self) -> bool {
+        !self.ticket.shared.lanes(self.ticket.signal).is_out(self.ticket.key, self.ticket.number)
+    }
+
     /// Given back it counts as if it had not been leased: whatever failed, it was not this batch. With `order: fresh_first` a fresh
     /// one is fresh still then, and the first of its lane.
     pub fn was_not_tried(&mut self) {

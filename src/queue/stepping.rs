@@ -1,19 +1,24 @@
 //! A queue whose threads are one task on a disk in memory: everything happens in one order, so that a simulation gives the
 //! same result each time.
 //!
-//! There is no keeper: nothing is too old, and no space is given back, of which a disk in memory takes none.
+//! No space is given back, of which a disk in memory takes none.
+
+mod keeping;
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, interval, sleep, sleep_until};
+
+pub(crate) use self::keeping::Gone;
 
 use super::Queue;
 use super::clock::{Clock, System};
 use super::commit::Committer;
 use super::inbox::{Wake, Work};
+use super::keeper::Keeper;
 use super::memory::Budget;
 use super::open::Opened;
 use super::reader::{self, Errand};
@@ -27,11 +32,15 @@ use crate::config::QueueConfig;
 /// What is written without a sync is synced so long after.
 pub(crate) const SYNC_WITHIN: Duration = Duration::from_millis(850);
 
+/// What is too old or too much is looked for so often.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// What a queue's threads would have.
 pub(crate) struct Stepping {
     shared: Arc<Shared>,
     engine: Arc<dyn Engine>,
     committer: Committer,
+    keeper: Keeper,
     errands: mpsc::Receiver<Errand>,
 }
 
@@ -69,30 +78,35 @@ impl Stepping {
         }
         shared.opened();
         let committer = Committer::new(Arc::clone(&engine), Arc::clone(&shared), config, recovered, budget.group);
+        let keeper = keeping::keeper(Arc::clone(&engine), Arc::clone(&shared), config, &budget);
         let queue = Queue::new(Opened { shared: Arc::clone(&shared), closed: watch::channel(true).1 });
-        (queue, Stepping { shared, engine, committer, errands })
+        (queue, Stepping { shared, engine, committer, keeper, errands })
     }
 
-    /// Writes and reads until it is dropped, each time after what a disk takes.
-    pub(crate) async fn run(mut self, disk: impl Fn() -> Duration) {
+    /// Writes and reads until it is dropped, each time after what a disk takes, and tells what was removed undelivered.
+    pub(crate) async fn run(mut self, disk: impl Fn() -> Duration, gone: impl Fn(Gone)) {
         let shared = Arc::clone(&self.shared);
+        let mut looks = interval(LOOK_EVERY);
         let mut unsynced: Option<Instant> = None;
         loop {
-            let woken = shared.inbox.bell.notified();
-            match unsynced {
-                None => woken.await,
-                Some(since) if timeout_at(since + SYNC_WITHIN, woken).await.is_err() => {
+            let look = tokio::select! {
+                biased;
+                _ = looks.tick() => true,
+                () = shared.inbox.bell.notified() => false,
+                () = sleep_until(unsynced.unwrap_or_else(Instant::now) + SYNC_WITHIN), if unsynced.is_some() => {
                     self.committer.sync().unwrap();
                     unsynced = None;
                     continue;
                 }
-                Some(_) => {}
-            }
+            };
             sleep(disk()).await;
             if shared.is_closing() {
                 return; // killed meanwhile
             }
             self.step();
+            if look {
+                self.keep().into_iter().for_each(&gone);
+            }
             unsynced = self.committer.unsynced.and(unsynced.or(Some(Instant::now())));
         }
     }

@@ -416,6 +416,11 @@ impl Lanes {
         number
     }
 
+    /// Whether a lease holds.
+    pub(super) fn is_out(&self, key: Key, number: u64) -> bool {
+        self.leased.get(&key).is_some_and(|leased| leased.number == number)
+    }
+
     fn end_lease(&mut self, key: Key, number: u64) -> Option<Held> {
         if self.leased.get(&key)?.number != number {
             return None;

@@ -6,6 +6,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::peer::Mood;
+use crate::config::WhenFull;
 use crate::queue::simulation::Crash;
 
 /// Faults fall within this time.
@@ -38,6 +39,11 @@ pub(super) struct Fate {
     /// One of so many batches is refused, or never answered, by everybody.
     pub(super) refused: u64,
     pub(super) hanging: u64,
+    /// Bytes that the queue may hold, if that is little, and what each signal does then.
+    pub(super) quota: Option<u64>,
+    pub(super) when_full: [WhenFull; 3],
+    /// Age at which a signal's batches are dropped, if any is.
+    pub(super) max_age: [Option<Duration>; 3],
     /// When, and what.
     pub(super) faults: Vec<(Duration, Fault)>,
 }
@@ -69,6 +75,9 @@ impl Fate {
             backlog: random.random_bool(0.7),
             refused: if refusals { seldom(&mut random, 500) } else { u64::MAX },
             hanging: seldom(&mut random, 900),
+            quota: random.random_bool(0.4).then(|| random.random_range(250..1200) << 10),
+            when_full: [(); 3].map(|()| when_full(&mut random)),
+            max_age: if random.random_bool(0.4) { [(); 3].map(|()| max_age(&mut random)) } else { [None; 3] },
             faults,
         }
     }
@@ -111,6 +120,15 @@ fn mood(random: &mut SmallRng, refusals: bool) -> Mood {
         8 => Mood::Says(401, None),
         _ => Mood::Says(500, None),
     }
+}
+
+fn when_full(random: &mut SmallRng) -> WhenFull {
+    if random.random_bool(0.6) { WhenFull::DropOldest } else { WhenFull::Backpressure }
+}
+
+/// From half a minute to half an hour, short ones as often as long ones.
+fn max_age(random: &mut SmallRng) -> Option<Duration> {
+    random.random_bool(0.7).then(|| Duration::from_secs_f64(30.0 * 60f64.powf(random.random())))
 }
 
 fn millis(random: &mut SmallRng, range: std::ops::Range<u64>) -> Duration {

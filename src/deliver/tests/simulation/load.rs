@@ -1,7 +1,6 @@
 //! Clients that send one batch after the other, and remember which were acknowledged.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,10 +39,10 @@ pub(super) fn numbers(request: &Batch) -> Option<Vec<u64>> {
     whole.then(|| items.into_iter().map(|(number, _)| number).collect())
 }
 
-/// What clients sent and were told OK for, of all signals: the numbers of its items.
+/// What clients sent, and when, and were told OK for, of all signals: the numbers of its items.
 #[derive(Default)]
 pub(super) struct Load {
-    next: AtomicU64,
+    sent: Mutex<Vec<Instant>>,
     acked: Mutex<[BTreeSet<u64>; 3]>,
 }
 
@@ -54,7 +53,12 @@ impl Load {
 
     /// The last batch that was sent.
     pub(super) fn last(&self) -> u64 {
-        self.next.load(Relaxed)
+        self.sent.lock().unwrap().len() as u64
+    }
+
+    /// When that item was sent.
+    pub(super) fn sent(&self, item: u64) -> Instant {
+        self.sent.lock().unwrap()[(item / MOST - 1) as usize]
     }
 
     /// One client, until then. While there is no gateway it sends nothing; what is not acknowledged it forgets.
@@ -71,7 +75,8 @@ impl Load {
             let burst = if random.random_bool(0.02) { 40 } else { 1 };
             for _ in 0..burst {
                 let Some(queue) = gateway.lock().unwrap().clone() else { break };
-                let number = self.next.fetch_add(1, Relaxed) + 1;
+                self.sent.lock().unwrap().push(Instant::now());
+                let number = self.last();
                 let batch = batch(signal, number);
                 let items = number * MOST..number * MOST + u64::from(batch.items);
                 if queue.append(batch).await.is_ok() {

@@ -14,13 +14,14 @@ use super::load::Load;
 use super::oracle::Oracle;
 use super::peer::{Mood, Peer};
 use crate::batch::Signal;
-use crate::config::Durability;
+use crate::config::{Durability, QueueSize};
 use crate::deliver::by_hand::ByHand;
 use crate::deliver::jitter::Jitter;
 use crate::deliver::{Deliver, Plan};
 use crate::queue::Queue;
+use crate::queue::ledger::DropReason;
 use crate::queue::simulation::Disk;
-use crate::queue::stepping::{SYNC_WITHIN, Stepping};
+use crate::queue::stepping::{Gone, SYNC_WITHIN, Stepping};
 use crate::target::Target;
 
 /// What a disk takes that is well.
@@ -40,14 +41,29 @@ pub(super) struct World {
     pub(super) peers: Vec<Arc<Peer>>,
     pub(super) load: Arc<Load>,
     setting: Setting,
-    start: Instant,
+    pub(super) start: Instant,
     disk: Disk,
     disk_latency: Arc<AtomicU64>,
     gateway: Arc<Mutex<Option<Queue>>>,
+    /// What was removed undelivered, for its age or for want of space.
+    pub(super) gone: Arc<Mutex<Vec<Gone>>>,
     lives: u64,
     /// Repeats that ends of the process explain, and those that gateways owned up to.
     pub(super) repeats: u64,
     pub(super) story: Vec<String>,
+}
+
+/// What came of a seed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Played {
+    /// All that happened, as one number.
+    pub(super) result: u64,
+    /// Requests with several batches that hubs took.
+    pub(super) merged: u64,
+    /// Items that were dropped for want of space and for their age, and owed ones that were released.
+    pub(super) full: u64,
+    pub(super) aged: u64,
+    pub(super) released: u64,
 }
 
 /// A gateway's process, from start to end.
@@ -64,6 +80,12 @@ impl World {
         setting.chain.fallback_takes_backlog = fate.backlog;
         setting.queue.durability = Durability::Fsync;
         setting.queue.memory_limit = Some(16 << 20);
+        setting.queue.max_size = fate.quota.map_or(setting.queue.max_size, QueueSize::Bytes);
+        for (signal, (when_full, max_age)) in
+            setting.queue.signals.iter_mut().zip(fate.when_full.into_iter().zip(fate.max_age))
+        {
+            (signal.when_full, signal.max_age) = (Some(when_full), max_age);
+        }
         for (config, _) in &mut setting.targets[1..] {
             config.replay_to_primary = fate.replayed;
         }
@@ -79,13 +101,14 @@ impl World {
             disk: Disk::new(),
             disk_latency: Arc::new(AtomicU64::new(DISK.as_micros() as u64)),
             gateway: Arc::default(),
+            gone: Arc::default(),
             lives: 0,
             repeats: 0,
             story: Vec::new(),
         }
     }
 
-    pub(super) async fn play(mut self) -> (u64, u64) {
+    pub(super) async fn play(mut self) -> Played {
         let mut life = self.begin();
         for signal in Signal::ALL {
             let seed = self.seed * 3 + signal.index() as u64;
@@ -110,14 +133,25 @@ impl World {
             sleep(Duration::from_secs(10)).await;
         }
         oracle.check().await;
-        (self.digest(&life), self.peers.iter().map(|peer| peer.merged()).sum())
+        let mut played = Played { result: self.digest(&life), ..Played::default() };
+        played.merged = self.peers.iter().map(|peer| peer.merged()).sum();
+        for depth in life.queue.snapshot().signals {
+            played.full += depth.books.dropped[DropReason::QueueFull as usize];
+            played.aged += depth.books.dropped[DropReason::MaxAge as usize];
+            played.released += depth.books.owed_released;
+        }
+        played
     }
 
     fn begin(&mut self) -> Life {
         self.lives += 1;
         let (queue, stepping) = Stepping::open(&self.setting.queue, &self.disk, self.start);
         let latency = self.disk_latency.clone();
-        let threads = tokio::spawn(stepping.run(move || Duration::from_micros(latency.load(Relaxed))));
+        let gone = self.gone.clone();
+        let threads = tokio::spawn(
+            stepping
+                .run(move || Duration::from_micros(latency.load(Relaxed)), move |lost| gone.lock().unwrap().push(lost)),
+        );
         let targets = self.setting.targets.iter().zip(&self.peers);
         let targets = targets.map(|((config, _), peer)| (config.clone(), peer.clone() as Arc<dyn Target>)).collect();
         let Setting { chain, replay, orders, .. } = &self.setting;
