@@ -187,7 +187,8 @@ mod tests {
     }
 
     /// Scenario: an hour without listeners, then three for a minute, of whom one reads nothing, then none again.
-    /// Guarantee: a frame a second is written while somebody listens, one for all, and none otherwise; who was slow gets the newest.
+    /// Guarantee: a frame a second is written while somebody listens, one for all, and none otherwise; who was slow gets the newest;
+    /// the history is in it when it has changed.
     #[tokio::test(start_paused = true)]
     async fn frames_are_written_once_for_all_and_for_nobody_never() {
         let (events, _stop, looks) = events();
@@ -205,10 +206,12 @@ mod tests {
             "{first}"
         );
         assert_eq!(next(other).await.unwrap(), first, "it is the same frame");
+        let mut histories = 1;
         for _ in 1..60 {
-            next(quick).await.unwrap();
+            histories += u64::from(next(quick).await.unwrap().contains("event: history"));
             next(other).await.unwrap();
         }
+        assert!(histories <= 31, "the history is told when it has a new point, not each second: {histories} of 60");
         assert_eq!(looks.load(Relaxed), 60, "three listeners, one look each second");
         next(slow).await.unwrap();
         let (waited, began) = (tokio::time::timeout(Duration::ZERO, next(slow)).await, looks.load(Relaxed));

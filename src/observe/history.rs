@@ -186,6 +186,17 @@ mod tests {
         assert_eq!(states, [(0.0, State::Refusing), (2.0, State::Normal)]);
     }
 
+    /// Scenario: looks that come a little early, each of them.
+    /// Guarantee: every second one makes a point, as those in time do.
+    #[test]
+    fn a_look_that_comes_early_makes_its_point() {
+        let mut history = History::default();
+        for look in 0..=100 {
+            history.record(Duration::from_millis(look * 990), &reading(0, look, [[0; 2]; 2]), State::Normal);
+        }
+        assert_eq!(history.tell().seconds.len(), 50);
+    }
+
     /// Scenario: a day of looks, four a second.
     /// Guarantee: a quarter of an hour of points is kept, and no more.
     #[test]

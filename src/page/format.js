@@ -58,8 +58,7 @@ export function clock(ms, now) {
 }
 
 // A target's error without the layers of libraries that only pass it on.
-export const brief = (text) => text.replace(/(?:error sending request[^:]*|client error \(\w+\)|(?:tcp connect|transport|dispatch) error|error trying to connect): /g, '')
-  .replace(/connecting to (\S+): \1: /, 'connecting to $1: ').replace(/ \(os error \d+\)$/, '');
+export const brief = (text) => text.replace(/(?:tcp connect|transport|dispatch) error: /g, '').replace(/ \(os error \d+\)$/, '');
 
 // How long ago that was.
 export const ago = (ms, now) => {

@@ -84,7 +84,7 @@ function card(model, target) {
         h('span', { class: 'pill' }, target.word)),
       h('dl', { class: 'facts' },
         fact('Breaker', h('abbr', { title: meaning }, breaker)),
-        fact('Throughput', target.pace === undefined ? '–' : `${rate(target.pace)} items/s`),
+        fact('Throughput', target.pace === undefined ? '–' : h('abbr', { title: 'items a second' }, `${rate(target.pace)}/s`)),
         fact('Round trip', trip(target.round_trip_seconds)),
         fact('In flight', `${count(target.inflight)} of ${count(target.concurrency)}`),
         fact('Last success', target.last_success_ms === null ? 'none yet' : ago(target.last_success_ms, now)),

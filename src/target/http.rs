@@ -251,6 +251,7 @@ impl Reply {
             status => {
                 let (mut message, delay) = words::http_error(&self.headers, &body);
                 if let Some(place) = header(&self.headers, LOCATION.as_str()).filter(|_| (300..400).contains(&status)) {
+                    let place = place.split(['?', '#']).next().unwrap_or_default(); // behind that may be a secret
                     message = format!("redirects to {place}, which is not followed: set that as the endpoint");
                 }
                 Answer::Http { status, message, delay }

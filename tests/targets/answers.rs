@@ -83,7 +83,7 @@ async fn http_errors_with_delays_and_bodies() {
             http(400, "over quota", None),
         ),
         (
-            Reply::Http(301, vec![("location", "https://elsewhere/v1/traces".to_owned())], Vec::new()),
+            Reply::Http(301, vec![("location", "https://elsewhere/v1/traces?key=s3cret".to_owned())], Vec::new()),
             http(
                 301,
                 "redirects to https://elsewhere/v1/traces, which is not followed: set that as the endpoint",

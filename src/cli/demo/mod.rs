@@ -84,6 +84,7 @@ async fn play(args: &DemoArgs, directory: &Path) -> Result<Ledger, Box<dyn std::
         sent: &sent,
         sinks: [Arc::clone(hub.seen()), Arc::clone(fallback.seen())],
         told: None,
+        open: false,
     };
     story.screen.say(&format!("watch it in a browser: http://{}/", app.addresses().admin));
     story.screen.say("a client sends to the gateway, the gateway to the hub");
@@ -145,6 +146,8 @@ struct Story<'a> {
     sinks: [Arc<sink::Seen>; 2],
     /// The last event of the gateway's timeline that was told.
     told: Option<Event>,
+    /// Whether what was told last of breakers is that one opened.
+    open: bool,
 }
 
 impl Story<'_> {
@@ -182,7 +185,13 @@ impl Story<'_> {
         // The timeline is bounded: the last event told marks the place, not a count.
         let told = self.told.as_ref().and_then(|last| timeline.iter().rposition(|event| event == last));
         for event in timeline.iter().skip(told.map_or(0, |place| place + 1)) {
-            self.screen.say(&event.what);
+            // A dead hub is tried each second, and each time in vain.
+            let open = event.what.contains(": breaker open for ");
+            let in_vain = event.what.contains(": breaker half-open") || (open && self.open);
+            self.open = open || (self.open && in_vain);
+            if !in_vain {
+                self.screen.say(&event.what);
+            }
         }
         self.told = timeline.last().cloned();
         let books = self.books();
