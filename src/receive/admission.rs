@@ -1,7 +1,9 @@
 //! The byte budget of all clients together, and how long one waits for a share of it.
 //!
 //! A share is held from before a body is read until the body is on disk or refused, so that memory does not depend on
-//! the number of clients. It grows with the bytes that arrive: a client that announces much and sends little holds little.
+//! the number of clients. A usual request waits for room for all of it with empty hands: if each took what there is for what has
+//! come, all would wait for one another, and none would end. But a client that announces much and sends little holds little: what is
+//! ahead of the bytes that came is half of the budget at most, goes back when they come slowly, and is not waited for for long.
 //! Who gets no share within [`PATIENCE`] is told to come back, well before its own deadline makes it send the same again.
 //!
 //! A connection has at most half of the budget, so that none can take it all. And what waits lies unread in the windows of
@@ -10,6 +12,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::AcquireError;
 use tokio::time::{Instant, timeout};
 
 use super::budget::{Budget, Share};
@@ -23,32 +26,38 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// is 5 s, and an answer that comes later makes duplicates.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
-/// How far a share may be ahead of the bytes that have come, while half of the budget is free. Most requests are smaller, and
-/// so ask once. When less is free a share is what has come: slow clients, however many, could else hold all of it.
-const SLAB: usize = 256 << 10;
+/// The first share of a request, if that is not shorter, or of unknown length. Most ask once.
+const WHOLE: usize = 1 << 20;
+const UNKNOWN: usize = 256 << 10;
 
 /// What a request holds beside its headers and its body: its task and its stream.
 const OVERHEAD: usize = 2 << 10;
 
+/// How long a request waits for room for all of it, before it is read into the room for what came.
+const AHEAD_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Bytes of a request that may lie unread while it waits.
-pub(super) const UNREAD: usize = 1 << 20;
+pub(super) const UNREAD: usize = 128 << 10;
 
 /// The budgets of both doors.
 #[derive(Debug)]
 pub(super) struct Admission {
     all: Budget,
+    /// What of it may be ahead of the bytes that have come.
+    ahead: Budget,
     waiting: Budget,
 }
 
 impl Admission {
     /// A budget of so many bytes.
     pub(super) fn new(bytes: usize) -> Admission {
-        Admission { all: Budget::new(bytes), waiting: Budget::new(bytes) }
+        Admission { all: Budget::new(bytes), ahead: Budget::new(bytes / 2), waiting: Budget::new(bytes) }
     }
 
     /// Another budget from now on; a smaller one is reached as requests end.
     pub(super) fn resize(&self, bytes: usize) {
         self.all.resize(bytes);
+        self.ahead.resize(bytes / 2);
         self.waiting.resize(bytes);
     }
 
@@ -70,9 +79,11 @@ impl Admission {
             admission: self,
             stats,
             of_connection: connection.share(),
+            of_ahead: self.ahead.share(),
             of_all: self.all.share(),
             gauge: stats.hold(0),
             head: OVERHEAD + headers,
+            came: 0,
             size: 0,
             // At most half of the client's time, so that the other half is there to hear that it should come back.
             patience: deadline.map_or(PATIENCE, |deadline| PATIENCE.min(deadline / 2)),
@@ -87,9 +98,12 @@ pub(super) struct Room<'a> {
     admission: &'a Admission,
     stats: &'a Stats,
     of_connection: Share<'a>,
+    of_ahead: Share<'a>,
     of_all: Share<'a>,
     gauge: Held<'a>,
     head: usize,
+    /// Bytes that are there, with the head.
+    came: usize,
     /// Bytes that may be held: the share, but for what exceeds the whole budget.
     size: usize,
     patience: Duration,
@@ -104,19 +118,34 @@ impl Room<'_> {
     /// # Errors
     /// [`Refusal::Overloaded`] when there was no room in time, or none to wait in.
     pub(super) async fn fit(&mut self, arrived: usize, expected: Option<usize>) -> Result<(), Refusal> {
-        let needed = self.head + arrived;
-        if needed <= self.size {
+        self.came = self.head + arrived;
+        if self.came >= self.size {
+            self.of_ahead.shrink(0);
+        }
+        if self.came <= self.size {
             return Ok(());
         }
-        let plenty = self.admission.all.free() >= self.admission.all.capacity() / 2;
-        let ahead = (2 * self.size).max(if plenty { SLAB } else { 0 });
-        let wanted = needed.max(expected.map_or(ahead, |expected| ahead.min(self.head + expected)));
-        if self.try_grow(wanted) || self.try_grow(needed) {
+        let most = if self.size > 0 { 2 * self.size } else { self.head + expected.map_or(UNKNOWN, |_| WHOLE) };
+        let wanted = self.came.max(expected.map_or(most, |expected| most.min(self.head + expected)));
+        if self.try_grow(wanted) || self.size > 0 && self.try_grow(self.came) {
             return Ok(());
         }
-        // What is not needed is not waited for.
-        let unread = expected.unwrap_or(UNREAD).saturating_sub(self.size.saturating_sub(self.head)).min(UNREAD);
-        self.wait(needed, unread).await
+        let unread = expected
+            .map_or(UNREAD, |expected| UNREAD.min(expected.saturating_sub(self.size.saturating_sub(self.head))));
+        self.wait(wanted, unread).await
+    }
+
+    /// Whether the share is ahead of what has come.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.came < self.size
+    }
+
+    /// The rest comes slowly: others may have the room for it meanwhile.
+    pub(super) fn keep_what_came(&mut self) {
+        self.of_connection.shrink(self.came);
+        self.of_ahead.shrink(0);
+        self.gauge.shrink(self.of_all.shrink(self.came));
+        self.size = self.size.min(self.came);
     }
 
     /// How long the request may still wait for its turn anywhere.
@@ -130,25 +159,37 @@ impl Room<'_> {
     }
 
     fn try_grow(&mut self, size: usize) -> bool {
-        if self.of_connection.try_grow(size).is_err() {
-            return false;
-        }
-        let taken = self.of_all.try_grow(size);
-        taken.map(|taken| self.grown(size, taken)).is_ok()
+        let ready = self.of_connection.try_grow(size).is_ok() && self.of_ahead.try_grow(size - self.came).is_ok();
+        ready && self.of_all.try_grow(size).map(|taken| self.grown(size, taken)).is_ok()
     }
 
-    async fn wait(&mut self, size: usize, unread: usize) -> Result<(), Refusal> {
+    /// Waits for room for all that is wanted; one that holds something already waits for what is needed alone.
+    async fn wait(&mut self, wanted: usize, unread: usize) -> Result<(), Refusal> {
         let mut place = self.admission.waiting.share();
-        place.try_grow(unread).map_err(|_| Refusal::Overloaded)?;
+        if place.try_grow(unread).is_err() {
+            return if self.try_grow(self.came) { Ok(()) } else { Err(Refusal::Overloaded) };
+        }
         let (since, patience) = (Instant::now(), self.patience());
         let taken = timeout(patience, async {
+            let mut size = self.came;
+            if self.size == 0 && timeout(AHEAD_PATIENCE, self.get_ahead(wanted)).await.is_ok() {
+                size = wanted;
+            }
+            self.of_connection.shrink(size);
             self.of_connection.grow(size).await?;
-            self.of_all.grow(size).await
+            let taken = self.of_all.grow(size).await?;
+            Ok::<_, AcquireError>((size, taken))
         });
         let taken = taken.await;
         self.waited += since.elapsed();
-        let taken = taken.ok().and_then(Result::ok).ok_or(Refusal::Overloaded)?;
+        let (size, taken) = taken.ok().and_then(Result::ok).ok_or(Refusal::Overloaded)?;
         self.grown(size, taken);
+        Ok(())
+    }
+
+    async fn get_ahead(&mut self, wanted: usize) -> Result<(), AcquireError> {
+        self.of_connection.grow(wanted).await?;
+        self.of_ahead.grow(wanted - self.came).await?;
         Ok(())
     }
 
@@ -168,7 +209,7 @@ impl Drop for Room<'_> {
 mod tests {
     use super::*;
 
-    const BUDGET: usize = 16 * SLAB;
+    const BUDGET: usize = 4 * WHOLE;
 
     /// A budget, and a connection each for as many as the test wants.
     fn doors() -> (Admission, Stats, [Budget; 4]) {
@@ -223,7 +264,7 @@ mod tests {
     }
 
     /// Clients that announce the whole budget each and send one byte.
-    /// Guarantees that all of them together hold little more than half, whatever their number, and that another is served.
+    /// Guarantees that a moment later all of them together hold next to nothing, whatever their number, and that another is served.
     #[tokio::test(start_paused = true)]
     async fn who_announces_much_and_sends_little_holds_little() {
         let (admission, stats, connections) = doors();
@@ -231,12 +272,34 @@ mod tests {
         for _ in 0..500 {
             let mut room = admission.room(&connections[0], &stats, None, 100);
             room.fit(1, Some(BUDGET)).await.unwrap();
+            assert!(room.is_ahead());
+            room.keep_what_came();
+            assert!(!room.is_ahead());
             rooms.push(room);
         }
-        let most = BUDGET / 2 + SLAB + 500 * (OVERHEAD + 101);
-        assert!(stats.snapshot().inflight_bytes <= most as u64, "{}", stats.snapshot().inflight_bytes);
+        assert_eq!(stats.snapshot().inflight_bytes, 500 * (OVERHEAD + 101) as u64);
         let mut honest = admission.room(&connections[1], &stats, None, 100);
-        honest.fit(SLAB, Some(SLAB)).await.unwrap();
+        honest.fit(WHOLE, Some(WHOLE)).await.unwrap();
+    }
+
+    /// Many requests at once, of more than twice the budget together, which come side by side, each some bytes at a time.
+    /// Guarantees that all of them end, one after the other: none waits for what others hold that wait as well.
+    #[tokio::test(start_paused = true)]
+    async fn requests_side_by_side_do_not_wait_for_one_another() {
+        let (admission, stats, connections) = doors();
+        let (size, since) = (WHOLE / 4, Instant::now());
+        let request = async |_| {
+            let mut room = admission.room(&connections[0], &stats, None, 0);
+            for arrived in (size / 8..=size).step_by(size / 8) {
+                room.fit(arrived, Some(size)).await.map_err(drop)?;
+                tokio::task::yield_now().await;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await; // until it is on disk
+            Ok::<(), ()>(())
+        };
+        let ended = futures_util::future::join_all((0..40).map(request)).await;
+        assert_eq!(ended.iter().filter(|ended| ended.is_err()).count(), 0);
+        assert!(since.elapsed() < Duration::from_millis(100), "{:?}", since.elapsed());
     }
 
     /// A connection whose requests hold half of the budget.

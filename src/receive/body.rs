@@ -31,6 +31,9 @@ pub(super) struct Limits {
 const STRIDE: usize = 4 << 10;
 const STRIDE_TIME: Duration = Duration::from_secs(5);
 
+/// A body of which nothing comes for so long comes slowly.
+const SLOW: Duration = Duration::from_millis(250);
+
 /// Reads the chunks of a body one by one, for a transport that frames them.
 #[derive(Debug)]
 pub(super) struct Chunks<B> {
@@ -48,17 +51,22 @@ where
         Chunks { body, stride: (0, STRIDE_TIME) }
     }
 
-    /// The next chunk that holds anything; `None` at the end. Trailers are of no interest.
+    /// The next chunk that holds anything; `None` at the end. Trailers are of no interest. While it comes slowly the request has
+    /// no more `room` than it needs.
     ///
     /// # Errors
     /// [`Refusal::Stalled`] when it does not come at the least pace, [`Refusal::Broken`].
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+    pub(super) async fn next(&mut self, room: &mut Room<'_>) -> Result<Option<Bytes>, Refusal> {
         while !self.body.is_end_stream() {
             let (came, left) = &mut self.stride;
             let since = Instant::now();
-            match timeout(*left, self.body.frame()).await.map_err(|_| Refusal::Stalled)? {
-                Some(Ok(frame)) => {
-                    *left = left.saturating_sub(since.elapsed());
+            let patience = if room.is_ahead() { SLOW.min(*left) } else { *left };
+            let frame = timeout(patience, self.body.frame()).await;
+            *left = left.saturating_sub(since.elapsed());
+            match frame {
+                Err(_) if left.is_zero() => return Err(Refusal::Stalled),
+                Err(_) => room.keep_what_came(),
+                Ok(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data()
                         && data.has_remaining()
                     {
@@ -69,8 +77,8 @@ where
                         return Ok(Some(data));
                     }
                 }
-                Some(Err(error)) => return Err(Refusal::Broken(error.to_string())),
-                None => break,
+                Ok(Some(Err(error))) => return Err(Refusal::Broken(error.to_string())),
+                Ok(None) => break,
             }
         }
         Ok(None)
@@ -87,7 +95,7 @@ where
         room: &mut Room<'_>,
     ) -> Result<Bytes, Refusal> {
         let mut joined = Joined::new(expected, limit)?;
-        while let Some(chunk) = self.next().await? {
+        while let Some(chunk) = self.next(room).await? {
             joined.push(chunk, room).await?;
         }
         Ok(joined.finish())
@@ -214,10 +222,13 @@ mod tests {
                 let frame = http_body::Frame::data(Bytes::from(vec![0; chunk]));
                 (sent < 40).then(|| (Ok::<_, std::convert::Infallible>(frame), sent + 1))
             });
+            let (admission, stats) = (Admission::new(1 << 20), Stats::new());
+            let connection = admission.connection();
+            let mut room = admission.room(&connection, &stats, None, 0);
             let mut chunks = Chunks::new(http_body_util::StreamBody::new(Box::pin(frames)));
             let since = Instant::now();
             let ended = loop {
-                match chunks.next().await {
+                match chunks.next(&mut room).await {
                     Ok(Some(_)) => {}
                     Ok(None) => break None,
                     Err(Refusal::Stalled) => break Some(since.elapsed().as_secs()),

@@ -45,14 +45,15 @@ impl Budget {
         self.capacity.load(Relaxed)
     }
 
-    /// What nobody holds.
-    pub(super) fn free(&self) -> usize {
-        self.free.available_permits()
-    }
-
     /// A share of nothing yet.
     pub(super) fn share(&self) -> Share<'_> {
         Share { of: self, permit: None, capacity: self.capacity(), size: 0 }
+    }
+
+    fn give_back(&self, mut permit: SemaphorePermit<'_>) {
+        if let Some(gone) = permit.split(self.settle(permit.num_permits())) {
+            gone.forget();
+        }
     }
 
     /// Takes so many bytes off the excess, or as many as it has.
@@ -75,6 +76,17 @@ impl<'a> Share<'a> {
         self.of.free.acquire_many(self.lacks(size)).await.map(|permit| self.take(size, permit))
     }
 
+    /// Makes it one of so many bytes, if it is larger; how many went back.
+    pub(super) fn shrink(&mut self, size: usize) -> usize {
+        let over = self.size.min(self.capacity).saturating_sub(size);
+        let back = self.permit.as_mut().and_then(|permit| permit.split(over));
+        self.size = self.size.min(size);
+        back.map_or(0, |back| {
+            self.of.give_back(back);
+            over
+        })
+    }
+
     fn lacks(&self, size: usize) -> u32 {
         size.min(self.capacity).saturating_sub(self.size.min(self.capacity)) as u32
     }
@@ -92,10 +104,8 @@ impl<'a> Share<'a> {
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
-        if let Some(mut permit) = self.permit.take()
-            && let Some(gone) = permit.split(self.of.settle(permit.num_permits()))
-        {
-            gone.forget();
+        if let Some(permit) = self.permit.take() {
+            self.of.give_back(permit);
         }
     }
 }
@@ -129,7 +139,7 @@ mod tests {
         budget.resize(200);
         drop(two);
         drop(shares);
-        assert_eq!(budget.free(), 200);
+        assert_eq!(budget.free.available_permits(), 200);
     }
 
     /// A share that grows past the whole budget.
@@ -140,6 +150,6 @@ mod tests {
         let mut share = budget.share();
         assert_eq!((share.try_grow(60), share.try_grow(150), share.try_grow(1000)), (Ok(60), Ok(40), Ok(0)));
         drop(share);
-        assert_eq!(budget.free(), 100);
+        assert_eq!(budget.free.available_permits(), 100);
     }
 }

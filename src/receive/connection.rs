@@ -31,8 +31,8 @@ use super::wire::Wire;
 /// counts as [`UNREAD`].
 const STREAM_WINDOW: u32 = UNREAD as u32;
 
-/// The same for all streams of a connection together.
-const CONNECTION_WINDOW: u32 = 4 << 20;
+/// The same for all streams of a connection together: those that wait for room leave the others theirs.
+const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
 
 /// Largest frame taken, in bytes. It is buffered whole before it is seen, outside the budget, so it is kept small;
 /// larger ones save next to nothing.

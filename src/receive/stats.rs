@@ -221,6 +221,12 @@ impl Held<'_> {
         self.amount += other.amount;
         std::mem::forget(other);
     }
+
+    /// So much less of it.
+    pub(super) fn shrink(&mut self, by: usize) {
+        self.amount -= by as u64;
+        self.gauge.fetch_sub(by as u64, Relaxed);
+    }
 }
 
 impl Drop for Held<'_> {

@@ -1,4 +1,4 @@
-//! Scenario: a hub of fixed capacity returns after an outage and is paid back while new data goes on coming in; midway its capacity
+//! Scenario: new data comes in all the while; a hub of fixed capacity returns after an outage and is paid back; midway its capacity
 //! halves. It answers what is too much with a delay, or without one.
 //! Guarantee: hardly anything is sent beyond its capacity and burst (I7), traffic does not leave it, new traces and logs are there
 //! soon all the while (within 2 s at p99 where the machine is calm), and metrics arrive in order.
@@ -30,6 +30,9 @@ const ITEMS: u64 = 10;
 /// A tenth of the capacity, and so a fifth of what it is later.
 const FRESH: Work = Work { per_request: ITEMS, pause: Duration::from_millis(180), padding: 1_600, load: 0 };
 const OLD: Work = Work { per_request: ITEMS, pause: Duration::from_millis(10), padding: 9_500, load: 1 };
+
+/// So long what came in during an outage is new.
+const NEW_FOR: Duration = Duration::from_secs(2);
 
 /// As by default, but for an outage that is over soon.
 const KNOBS: &str = "retry: {max_interval: 2s}, breaker: {open_for: 500ms, max_open_for: 1s, ramp: 2s}, \
@@ -74,8 +77,12 @@ async fn replay(refusal: Refusal, over: Over) {
     let bytes = |live: &Live| live.gateway.metric("spillway_queue_bytes", &[]) as usize;
     live.until("a backlog", seconds(120), |live| bytes(live) > BACKLOG).await;
     old.stop().await;
+    let mut fresh = live.load(FRESH);
     let found_dead = |live: &Live| live.gateway.metric("spillway_partition_active", &[]) == 3.0;
     live.until("the hubs are found dead", seconds(60), found_dead).await;
+    // What came in just before the return is new as well, and would be ahead of what is measured.
+    let came = || Signal::ALL.map(|signal| fresh.acked(signal).len() as u32).into_iter().min().unwrap_or_default();
+    live.until("all of it is backlog", seconds(60), |_| came() * FRESH.pause > NEW_FOR).await;
 
     let room = Mutex::new((Instant::now(), CAPACITY as f64 * BURST));
     let bucket = Arc::new(Bucket { capacity: AtomicUsize::new(CAPACITY), room });
@@ -88,7 +95,6 @@ async fn replay(refusal: Refusal, over: Over) {
     live.until("the first is taken", seconds(60), |live| taken(live) > 0).await;
     let returned = Instant::now();
     live.fallback.proxy.set(Fault::None);
-    let mut fresh = live.load(FRESH);
     live.until("half of it is taken", seconds(120), |live| taken(live) > BACKLOG / 2).await;
     bucket.capacity.store(CAPACITY / 2, Relaxed);
     let halved = Instant::now();
@@ -120,7 +126,7 @@ fn has_all(live: &Live, load: &Load) -> bool {
 fn kind(live: &Live, fresh: &Load, which: &str, [returned, halved, paid]: [Instant; 3]) {
     let mut waits: Vec<Duration> = Vec::new();
     for signal in [Signal::Traces, Signal::Logs] {
-        for (first, at) in fresh.acked(signal).into_iter().filter(|(_, at)| *at < paid) {
+        for (first, at) in fresh.acked(signal).into_iter().filter(|(_, at)| (returned..paid).contains(at)) {
             waits.push(live.primary.hub.came(signal, first).unwrap().saturating_duration_since(at));
         }
     }

@@ -28,11 +28,11 @@ where
     }
 
     /// Flag and length, and what the last chunk held behind them.
-    async fn prefix(&mut self) -> Result<(u8, usize, Bytes), Refusal> {
+    async fn prefix(&mut self, room: &mut Room<'_>) -> Result<(u8, usize, Bytes), Refusal> {
         let mut prefix = [0; PREFIX];
         let mut filled = 0;
         loop {
-            let Some(mut chunk) = self.chunks.next().await? else {
+            let Some(mut chunk) = self.chunks.next(room).await? else {
                 return Err(Refusal::Undecodable(format!("the call ends after {filled} bytes, without a message")));
             };
             let part = chunk.len().min(PREFIX - filled);
@@ -53,7 +53,7 @@ where
         limit: usize,
         room: &mut Room<'_>,
     ) -> Result<(Bytes, Encoding), Refusal> {
-        let (flag, length, mut chunk) = self.prefix().await?;
+        let (flag, length, mut chunk) = self.prefix(room).await?;
         let encoding = match (flag, encoding) {
             (0, _) => Encoding::Identity,
             (1, Encoding::Identity) => {
@@ -74,7 +74,7 @@ where
             if !chunk.is_empty() {
                 message.push(chunk, room).await?;
             }
-            match self.chunks.next().await? {
+            match self.chunks.next(room).await? {
                 Some(next) => chunk = next,
                 None if message.len() == length => return Ok((message.finish(), encoding)),
                 None => {
