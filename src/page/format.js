@@ -58,7 +58,7 @@ export function clock(ms, now) {
 }
 
 // A target's error without the layers of libraries that only pass it on.
-export const brief = (text) => text.replace(/(?:tcp connect|transport|dispatch) error: /g, '').replace(/ \(os error \d+\)$/, '');
+export const brief = (text) => text.replace(/(?:tcp connect|transport|dispatch) error: /g, '').replace(/ \(os error \d+\)/g, '');
 
 // How long ago that was.
 export const ago = (ms, now) => {
