@@ -61,6 +61,7 @@ async fn the_status_fits_into_a_terminal() {
     for words in ["partitioned for ", "waiting 90 items", "away", "next probe in ", "[#", "off by", "  logs "] {
         assert!(small.iter().any(|line| line.contains(words)), "{words} is not in {small:#?}");
     }
+    assert!(!small.iter().any(String::is_empty), "rows are scarce: {small:#?}");
     assert!(said.contains("\x1b[1;31mpartitioned\x1b[0m"), "{said:?}");
     assert!(said.trim_end().ends_with("\x1b[?7h\x1b[?25h\x1b[?1049l"), "{said:?}");
 
