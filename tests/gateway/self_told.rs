@@ -4,7 +4,8 @@
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data, number_data_point};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use spillway::batch::{Encoding, Signal};
@@ -37,9 +38,19 @@ fn heartbeats(seen: &[Seen]) -> usize {
     let requests = metrics.map(|seen| ExportMetricsServiceRequest::decode(seen.message().1).unwrap());
     let resources = requests.flat_map(|request| request.resource_metrics);
     resources
-        .filter(|metrics| says_whose(metrics.resource.as_ref()))
-        .filter(|metrics| metrics.scope_metrics[0].metrics[0].name == "spillway.heartbeat")
+        .filter(|metrics| says_whose(metrics.resource.as_ref()) && beats(&metrics.scope_metrics[0].metrics[0]))
         .count()
+}
+
+/// The point itself says whose it is, for hubs that make no labels of what resources carry.
+fn beats(metric: &Metric) -> bool {
+    let Some(Data::Gauge(gauge)) = &metric.data else { return false };
+    let [point] = &gauge.data_points[..] else { return false };
+    let cluster = Some(Value::StringValue(CLUSTER.to_owned()));
+    let named = |pair: &KeyValue| pair.key == "cluster" && pair.value.as_ref().map(|any| &any.value) == Some(&cluster);
+    metric.name == "spillway.heartbeat"
+        && point.value == Some(number_data_point::Value::AsInt(1))
+        && point.attributes.iter().any(named)
 }
 
 #[tokio::test(flavor = "multi_thread")]
