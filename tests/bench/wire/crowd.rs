@@ -18,13 +18,13 @@ const IDLE: usize = 10_000;
 /// Connections that have requests in flight all the time.
 const BUSY: usize = 1_000;
 
-/// Requests of 65 KB in flight on each busy connection that make ten times what the doors take by default, which is 32 MiB.
-const TOO_MANY: usize = 5;
+/// Connections, and requests of 65 KB in flight on each, that make ten times what the doors take by default, which is 32 MiB.
+const OVERLOAD: (usize, usize) = (320, 16);
 
 /// Requests of full load.
 const FULL: usize = 4_000;
 
-/// How long many are busy, and how long one that was refused stays away.
+/// How long many are busy, and for how long one that was refused stays away, to a half more or less.
 const A_WHILE: Duration = Duration::from_secs(15);
 const AWAY: Duration = Duration::from_secs(1);
 
@@ -56,11 +56,11 @@ async fn measure() -> Result<(), String> {
     sink.until(items, PATIENCE).await?;
     tell(&mut gateway, &format!("{FULL} requests of 1000 logs, {IN_FLIGHT} in flight"))?;
 
-    let busy = connect(door, BUSY).await?;
-    let (taken, refused) = press(&busy, &usual, TOO_MANY).await?;
+    let busy = connect(door, OVERLOAD.0).await?;
+    let (taken, refused) = press(&busy, &usual, OVERLOAD.1).await?;
     items += taken * usual.items;
     sink.until(items, PATIENCE).await?;
-    tell(&mut gateway, &format!("the same, {} in flight: {taken} taken, {refused} refused", BUSY * TOO_MANY))?;
+    tell(&mut gateway, &format!("the same, {} in flight: {taken} taken, {refused} refused", OVERLOAD.0 * OVERLOAD.1))?;
     drop(busy);
 
     let idle = connect(door, IDLE).await?;
@@ -96,7 +96,7 @@ async fn press(clients: &[Arc<Client>], payload: &Payload, in_flight: usize) -> 
                     taken += 1;
                 } else {
                     refused += 1;
-                    tokio::time::sleep(AWAY).await;
+                    tokio::time::sleep(AWAY.mul_f64(rand::random_range(0.5..1.5))).await;
                 }
             }
             Ok::<_, String>((taken, refused))
