@@ -12,6 +12,10 @@ use tokio::time::{Sleep, sleep};
 /// Length of the HTTP/2 preface, and less than any HTTP/1.1 request.
 const GREETING: usize = 24;
 
+/// How much is read in one turn, in bytes. Of many connections that all have much to say each would else be read until its windows are
+/// full, before any of their requests has its turn to be refused.
+const TURN: usize = 64 << 10;
+
 /// How long a peer is listened to after it was told that nothing more is read.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -22,6 +26,8 @@ const LINGER_BYTES: usize = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Wire<S> {
     stream: S,
+    /// What was read in this turn, in bytes.
+    turn: usize,
     greeting: Greeting,
     linger: Linger,
 }
@@ -46,15 +52,21 @@ impl<S> Wire<S> {
     /// `stream`, whose peer has to begin to speak within `patience`.
     pub(super) fn new(stream: S, patience: Duration) -> Wire<S> {
         let greeting = Greeting::Awaited { missing: GREETING, deadline: Box::pin(sleep(patience)) };
-        Wire { stream, greeting, linger: Linger::Open }
+        Wire { stream, turn: 0, greeting, linger: Linger::Open }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Wire { stream, greeting, .. } = &mut *self;
+        let Wire { stream, turn, greeting, .. } = &mut *self;
+        if *turn >= TURN {
+            *turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let read = Pin::new(stream).poll_read(cx, buf);
+        *turn = if read.is_ready() { *turn + buf.filled().len() - before } else { 0 };
         if let Greeting::Awaited { missing, deadline } = greeting {
             *missing = missing.saturating_sub(buf.filled().len() - before);
             if *missing == 0 {
