@@ -102,7 +102,7 @@ impl Bearing {
             intake: None,
             told_at: now,
             catch_up: None,
-            caught_up_at: Borne { now: 1.0, too_much: 1.0 },
+            caught_up_at: Borne::ALL,
             backlog_sent_at: None,
             taken: Taken::default(),
         }
@@ -213,6 +213,7 @@ impl Bearing {
     /// Forgets what was learned: the target was away, and may have come back as another.
     pub fn forget(&mut self) {
         (self.limit, self.held_back) = (None, false);
+        (self.catch_up, self.caught_up_at) = (None, Borne::ALL);
     }
 
     fn grow(&mut self, now: Instant) {
@@ -237,6 +238,9 @@ impl CatchUp {
 }
 
 impl Borne {
+    /// All that is hoped for.
+    const ALL: Borne = Borne { now: 1.0, too_much: 1.0 };
+
     /// After so much was too much.
     fn cut(too_much: f64) -> Borne {
         Borne { now: too_much * CUT, too_much }
@@ -406,6 +410,43 @@ mod tests {
             }
         }
         assert!(gathered <= 10 && (2..=4).contains(&pauses), "{gathered} are left after {pauses} pauses");
+    }
+
+    /// A hub that bore next to nothing goes away and comes back as another.
+    /// Guarantees that all is forgotten: neither backlog nor what gathered goes at the old pace.
+    #[test]
+    fn what_was_learned_of_one_that_was_away_is_forgotten() {
+        let start = Instant::now();
+        let mut bearing = Bearing::new(start);
+        let complaints = |bearing: &mut Bearing, from: u32, many: u32| {
+            for second in from..from + many {
+                let now = start + 2 * second * SECOND;
+                bearing.took_in(now, 100_000.0);
+                bearing.sent(now, Lane::Backlog, BATCH);
+                bearing.taken(now, Lane::Backlog, BATCH);
+                complain(bearing, now, Lane::Fresh);
+            }
+            start + 2 * (from + many - 1) * SECOND
+        };
+        let sent_in_a_second = |bearing: &mut Bearing, from: Instant| {
+            let times = (0..1000).map(|milli| from + milli * MILLI);
+            times
+                .filter(|now| {
+                    bearing.fresh_ready(*now, Signal::Logs).map(|()| bearing.sent(*now, Lane::Fresh, BATCH)).is_ok()
+                })
+                .count()
+        };
+        let now = complaints(&mut bearing, 0, 8);
+        assert!(sent_in_a_second(&mut bearing, now) <= 5, "what is learned holds");
+        bearing.forget();
+        assert_eq!(bearing.limit(), None);
+        assert_eq!(
+            sent_in_a_second(&mut bearing, now + SECOND),
+            1000,
+            "nothing gathered that has to be caught up with"
+        );
+        let now = complaints(&mut bearing, 10, 1);
+        assert!(sent_in_a_second(&mut bearing, now) > 5, "one complaint is one lesson");
     }
 
     /// Fresh data flows, gathers during a pause, and flows again; there is always backlog.

@@ -271,7 +271,7 @@ async fn ask_empty(line: &Line, sortie: &Sortie, key: Key) {
     }
 }
 
-fn settle(line: &Line, position: usize, lease: Lease, judgement: Judgement) {
+pub(super) fn settle(line: &Line, position: usize, lease: Lease, judgement: Judgement) {
     note(line, position, &lease, &judgement);
     if judgement.aside {
         let mut state = line.lock();

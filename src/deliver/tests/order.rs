@@ -3,7 +3,11 @@
 use super::scripted::{Reply, http};
 use super::stage::{SECOND, STEP, Setting, Stage};
 use crate::batch::Signal;
+use crate::deliver::judge::Judgement;
+use crate::deliver::request::Effect;
+use crate::deliver::step;
 use crate::otlp::answer::{Answer, Break};
+use crate::queue::{Lane, Settlement, Taker};
 use crate::target::Health;
 
 fn rising(numbers: &[u64]) -> bool {
@@ -67,6 +71,23 @@ async fn what_hangs_goes_first_at_the_next_target() {
     let after = stage.until(40 * SECOND, "the fallback", |_| direct.taken(Signal::Metrics).len() == 5).await;
     assert!(after <= 31 * SECOND, "{after:?}");
     in_order(&stage, 1);
+}
+
+/// The fallback's refusal of the batch at the head is judged in the moment in which traffic goes back to the hub.
+/// Guarantees that the hub gets it: who is not asked any more keeps nothing aside.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_for_a_target_that_lost_the_traffic() {
+    let mut stage = Setting::new(&["hub", "direct"]).raise();
+    let hub = stage.targets[0].clone();
+    hub.answers(|_| Reply::Say(Answer::Http { status: 429, message: String::new(), delay: Some(8 * SECOND) }));
+    stage.append(Signal::Metrics, 2).await;
+    stage.until(SECOND, "a pause", |_| hub.arrivals(Signal::Metrics).len() == 1 && hub.inside() == 0).await;
+    hub.works();
+    let lease = stage.queue.lease(Signal::Metrics, Lane::Backlog, Taker::Fallback).await.expect("the head");
+    let refused = Judgement::new(Settlement::Return { hold: STEP }, Effect::Doubt).at_the_head(true);
+    let line = stage.deliver.cast.lock().unwrap().lines[Signal::Metrics.index()].clone();
+    step::settle(&line, 1, lease, refused);
+    stage.until(20 * SECOND, "the hub has both", |_| hub.taken(Signal::Metrics) == [1, 2]).await;
 }
 
 /// A hub that answers 500 to everything for a while, several times.
