@@ -29,10 +29,10 @@ const WAYS: &[Row] = &[
     (OnTheWay(SlowClose), Stops, ALL, PLAIN),
     (OnTheWay(CutAfter(ToHub, 100)), Stops, ALL, PLAIN),
     (OnTheWay(CutAfter(ToGateway, 10)), Stops, ALL, PLAIN),
-    (OnTheWay(CutAfter(ToHub, 20_000)), Hinders, SOME, PLAIN),
+    (OnTheWay(CutAfter(ToHub, 2_000)), Hinders, SOME, PLAIN),
     (OnTheWay(CutAfter(ToGateway, 500)), Hinders, SOME, PLAIN),
     (OnTheWay(Latency(Duration::from_millis(150))), Hinders, SOME, PLAIN),
-    (OnTheWay(Bandwidth(5_000)), Hinders, SOME, PLAIN),
+    (OnTheWay(Bandwidth(50)), Hinders, SOME, PLAIN),
     (NoName, Stops, ALL, PLAIN),
 ];
 
