@@ -64,8 +64,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// How the bodies of each signal, by [`Signal::index`], are compressed that cannot stay as they came: in zstd, which takes half
-    /// of gzip's time and less room, where all targets of its chain take that, and in gzip where one does not.
+    /// How the bodies of each signal, by [`Signal::index`], are compressed that cannot stay as they came: in zstd, which takes less
+    /// than half of gzip's time, where all targets of its chain take that, and in gzip where one does not.
     pub fn packing(&self) -> [Encoding; 3] {
         Signal::ALL.map(|signal| {
             let in_chain = |target: &&TargetConfig| self.chain.of(signal).names().any(|name| name == target.name);
