@@ -19,6 +19,7 @@ use rand::seq::IndexedRandom;
 use crate::support::client::Load;
 use crate::support::gateway::{Gateway, Home};
 use crate::support::hub::Hub;
+use crate::support::wait::{seconds, until};
 use crate::{PADDING, SMALL, skip, to};
 
 /// The calls by which files change. `openat` counts where it may create.
@@ -196,14 +197,23 @@ async fn watch(home: &mut Home, config: &str, under_load: Duration) -> (Points, 
     let load = Load::padded(gateway.grpc, gateway.http, 5, Duration::from_millis(5), PADDING);
     let tracer = Tracer::attach(home, &gateway, CALLS, None);
     tokio::time::sleep(under_load).await;
-    gateway.kill();
-    points.add(Phase::Load, &tracer.text());
+    until("the load is on", seconds(60), || load.acknowledged() >= 20).await;
+    points.add(Phase::Load, &killed(gateway, &tracer.trace).await);
     let trace = trace_start(home, CALLS, None);
-    home.start(config).kill();
-    points.add(Phase::Start, &fs::read_to_string(trace).unwrap());
+    points.add(Phase::Start, &killed(home.start(config), &trace).await);
     home.wrapper.clear();
     eprintln!("seen: {points}");
     (points, load)
+}
+
+/// Kills a gateway that is traced: all that was written of it, to its end, which the tracer may tell later.
+async fn killed(gateway: Gateway, trace: &Path) -> String {
+    let pid = gateway.pid().to_string();
+    gateway.kill();
+    let text = || fs::read_to_string(trace).unwrap_or_default();
+    let ends = |line: &str| line.starts_with(&pid) && line.ends_with("+++ killed by SIGKILL +++");
+    until("its end is written", seconds(60), || text().lines().any(ends)).await;
+    text()
 }
 
 /// What points are drawn from, by phase and kind of call.
