@@ -21,10 +21,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::admission::UNREAD;
-use super::notice::Throttle;
 use super::stats::{Stats, Transport, Turned};
 use super::tls::{NoHandshake, Tls};
 use super::wire::Wire;
+use crate::repeats::Repeats;
 
 /// Bytes of one stream that may be on their way: a usual request at the pace of a fast network, without waiting for
 /// acknowledgements. Explicit, since adaptive windows begin anew at 64 KiB. What a request has in it while it waits for room
@@ -91,12 +91,12 @@ pub(super) struct Door {
     /// `None` for plain text.
     pub(super) tls: Option<Tls>,
     pub(super) stats: Arc<Stats>,
-    untold: Throttle,
+    untold: Repeats,
 }
 
 impl Door {
     pub(super) fn new(transport: Transport, tls: Option<Tls>, stats: Arc<Stats>) -> Door {
-        Door { transport, tls, stats, untold: Throttle::default() }
+        Door { transport, tls, stats, untold: Repeats::default() }
     }
 
     /// Serves one connection to its end. Whatever goes wrong with it ends here.

@@ -20,7 +20,6 @@ use tokio::time::{Instant, sleep};
 use super::accept::Gate;
 use super::auth::Auth;
 use super::connection::{Door, Manners};
-use super::notice::Throttle;
 use super::rules::Rules;
 use super::stats::{Stats, Transport, Turned};
 use super::tls::Tls;
@@ -29,6 +28,7 @@ use crate::config::ReceiverConfig;
 use crate::files::FileError;
 use crate::otlp::tag::Tags;
 use crate::queue::Queue;
+use crate::repeats::Repeats;
 
 /// Connections that the kernel holds until they are accepted: those of a whole cluster that come back at once.
 const BACKLOG: u32 = 1024;
@@ -209,7 +209,7 @@ impl Entrance {
     {
         let Entrance { listener, door, rules, mut stop } = self;
         let mut open = JoinSet::new();
-        let (refused, failed) = (Throttle::default(), Throttle::default());
+        let (refused, failed) = (Repeats::default(), Repeats::default());
         loop {
             let accepted = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,

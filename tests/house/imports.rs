@@ -17,7 +17,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
     ("config", &["otlp", "batch", "files", "fuzzed", "units"]),
     ("queue", &["batch", "config", "repeats", "tally", "units"]),
     ("target", &["otlp", "batch", "config", "files", "tally", "units"]),
-    ("receive", &["otlp", "queue", "batch", "config", "files", "tally", "units"]),
+    ("receive", &["otlp", "queue", "batch", "config", "files", "repeats", "tally", "units"]),
     ("deliver", &["queue", "target", "otlp", "batch", "config", "repeats", "tally", "units"]),
     ("observe", &["queue", "deliver", "receive", "page", "batch", "config", "repeats", "tally", "units"]),
     ("app", &["observe", "deliver", "receive", "target", "queue", "otlp", "batch", "config", "tally", "units"]),
