@@ -14,7 +14,7 @@ use super::budget::Budget;
 use super::inspect::{Form, Inspected, Inspector};
 use super::notice::Notices;
 use super::refusal::Refusal;
-use super::rules::Rules;
+use super::rules::{Allowed, Rules};
 use super::stats::{Entry, Stats, Transport};
 use crate::batch::{Batch, Encoding, Signal};
 use crate::otlp::media::Media;
@@ -43,8 +43,6 @@ pub(super) struct Call<S> {
     pub(super) signal: Signal,
     /// What its headers say of its body.
     pub(super) form: Result<(Media, Encoding), Refusal>,
-    /// What its door allows.
-    pub(super) limits: Limits,
     /// The client's own deadline, if it named one.
     pub(super) deadline: Option<Duration>,
     /// All of its headers.
@@ -84,7 +82,8 @@ pub(super) async fn accept(gate: &Gate, call: Call<impl Source>) -> Result<(), R
 }
 
 async fn pass(gate: &Gate, call: Call<impl Source>, entry: &mut Entry<'_>) -> Result<(), Refusal> {
-    let Call { signal, limits, .. } = call;
+    let (signal, allowed) = (call.signal, gate.rules.now());
+    let limits = allowed.limits(call.transport);
 
     // authenticate: of a stranger's request nothing else is looked at
     gate.auth.admit(&call.headers)?;
@@ -101,7 +100,7 @@ async fn pass(gate: &Gate, call: Call<impl Source>, entry: &mut Entry<'_>) -> Re
     entry.arrived(body.len());
 
     // inspect
-    let form = Form { signal, media, encoding, packing: gate.rules.now().packing(signal) };
+    let form = Form { signal, media, encoding, packing: allowed.packing(signal) };
     let Inspected { body, encoding, items, inflated: inflated_len } =
         gate.inspector.inspect(form, body, limits.size, room.patience()).await?;
     entry.read(items, inflated_len);
@@ -110,7 +109,7 @@ async fn pass(gate: &Gate, call: Call<impl Source>, entry: &mut Entry<'_>) -> Re
     }
 
     // append
-    let headers = gate.keep(&call.headers);
+    let headers = gate.keep(&allowed, &call.headers);
     let batch = Batch { signal, encoding, items, inflated_len, received_at_ms, headers, body };
     match timeout_at(answer_by, gate.queue.append(batch)).await {
         Ok(appended) => appended.map(drop).map_err(Refusal::from),
@@ -132,8 +131,7 @@ impl Gate {
     }
 
     /// The client's headers that stay with the batch. A value that is no text is left out.
-    fn keep(&self, headers: &HeaderMap) -> Headers {
-        let allowed = self.rules.now();
+    fn keep(&self, allowed: &Allowed, headers: &HeaderMap) -> Headers {
         if allowed.kept.is_empty() {
             return Arc::clone(&self.no_headers);
         }

@@ -96,8 +96,8 @@ impl Allowed {
 
 fn at_grpc(config: &GrpcConfig) -> (Limits, Manners) {
     let manners = Manners {
-        max_age: age(config.max_connection_age),
-        keepalive: Some(config.keepalive).filter(|interval| !interval.is_zero()),
+        max_age: unless_zero(config.max_connection_age),
+        keepalive: unless_zero(config.keepalive),
         head_timeout: GRPC_READ_TIMEOUT,
     };
     (Limits { size: size(config.max_request), time: GRPC_READ_TIMEOUT }, manners)
@@ -106,13 +106,14 @@ fn at_grpc(config: &GrpcConfig) -> (Limits, Manners) {
 /// Pings have a key at the gRPC door only; here connections end when they are idle for `read_timeout`.
 fn at_http(config: &HttpConfig) -> (Limits, Manners) {
     let keepalive = Some(GrpcConfig::default().keepalive);
-    let manners = Manners { max_age: age(config.max_connection_age), keepalive, head_timeout: config.read_timeout };
+    let manners =
+        Manners { max_age: unless_zero(config.max_connection_age), keepalive, head_timeout: config.read_timeout };
     (Limits { size: size(config.max_request), time: config.read_timeout }, manners)
 }
 
 /// Zero stands for none.
-fn age(max: Duration) -> Option<Duration> {
-    Some(max).filter(|age| !age.is_zero())
+fn unless_zero(time: Duration) -> Option<Duration> {
+    Some(time).filter(|time| !time.is_zero())
 }
 
 fn inflight(config: &ReceiverConfig) -> usize {

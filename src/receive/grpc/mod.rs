@@ -39,7 +39,6 @@ pub(super) async fn answer(gate: &Gate, connection: Arc<Budget>, request: Reques
             transport: Transport::Grpc,
             signal,
             form: encoding(&head.headers).map(|encoding| (Media::Protobuf, encoding)),
-            limits: gate.rules.now().limits(Transport::Grpc),
             deadline: head.headers.get(GRPC_TIMEOUT).and_then(|value| timeout(value.to_str().ok()?)),
             headers: head.headers,
             connection,

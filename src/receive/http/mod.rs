@@ -51,7 +51,6 @@ async fn export(gate: &Gate, signal: Signal, connection: Arc<Budget>, request: R
         transport: Transport::Http,
         signal,
         form: form(&head.headers),
-        limits: gate.rules.now().limits(Transport::Http),
         deadline: None,
         headers: head.headers,
         connection,
