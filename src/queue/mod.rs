@@ -285,7 +285,7 @@ impl Queue {
                 None
             }
             Ok(Err(Missing::Failed(error))) => {
-                if let Some(held_back) = self.shared.unread[1].tell() {
+                if let Some(held_back) = self.shared.unread.batches.tell() {
                     tracing::error!(%signal, %key, %error, held_back, "a batch cannot be read; trying every 5 s");
                 }
                 ticket.give_back(Some(Instant::now() + AFTER_FAILURE));

@@ -132,7 +132,7 @@ fn read_slice(engine: &dyn Engine, shared: &Arc<Shared>, job: &Job) {
             return met(shared, &error); // whoever waits is woken by that, and the lanes are made anew
         }
         Err(error) => {
-            if let Some(held_back) = shared.unread[0].tell() {
+            if let Some(held_back) = shared.unread.slices.tell() {
                 tracing::error!(signal = %job.signal, %error, held_back, "the backlog cannot be read; trying every 5 s");
             }
             lanes.read_failed(job.origin, job.generation, Instant::now() + AFTER_FAILURE);
@@ -153,20 +153,7 @@ fn slice(engine: &dyn Engine, job: &Job) -> Result<(Slice, Vec<Corrupt>), StoreE
             Ok(stored) => found.push(stored),
             Err(Missing::Corrupt { why, bytes }) => {
                 let owed = job.origin == Origin::Owed;
-                corrupt.push((
-                    key,
-                    Held {
-                        items: twin.items,
-                        weight: twin.weight,
-                        owed,
-                        attempts: 0,
-                        parked: false,
-                        barred: false,
-                        came_in: None,
-                    },
-                    why,
-                    bytes,
-                ));
+                corrupt.push((key, Held::new(twin.items, twin.weight, owed), why, bytes));
             }
             Err(Missing::Failed(error)) => return Err(error),
         }

@@ -63,8 +63,15 @@ pub(super) struct Shared {
     pub careful: Careful,
     pub pulse: Pulse,
     pub reclaims: Reclaims,
-    /// For the log: slices of the backlog, and batches, that could not be read.
-    pub unread: [Repeats; 2],
+    pub unread: Unread,
+}
+
+/// What could not be read, for the log.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    /// Of the backlog.
+    pub slices: Repeats,
+    pub batches: Repeats,
 }
 
 /// What is counted beside the ledgers.

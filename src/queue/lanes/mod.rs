@@ -67,9 +67,12 @@ impl Ending {
 }
 
 impl Held {
-    pub(super) fn of(batch: &Batch, owed: bool) -> Held {
-        let (items, weight) = (batch.items, batch.weight() as u64);
+    pub(super) fn new(items: u32, weight: u64, owed: bool) -> Held {
         Held { items, weight, owed, attempts: 0, parked: false, barred: false, came_in: None }
+    }
+
+    pub(super) fn of(batch: &Batch, owed: bool) -> Held {
+        Held::new(batch.items, batch.weight() as u64, owed)
     }
 
     /// Which lane it belongs to.
@@ -80,7 +83,7 @@ impl Held {
     /// Of one that is parked, by its index entry.
     pub(super) fn parked(entry: &Entry) -> Held {
         let Twin { items, weight, .. } = entry.twin;
-        Held { items, weight, owed: entry.owed, attempts: 0, parked: true, barred: entry.is_barred(), came_in: None }
+        Held { parked: true, barred: entry.is_barred(), ..Held::new(items, weight, entry.owed) }
     }
 }
 

@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     fn held(owed: bool) -> Held {
-        Held { items: 1, weight: 1, owed, parked: false, barred: false, attempts: 0, came_in: None }
+        Held::new(1, 1, owed)
     }
 
     /// Scenario: batches come back, some held, some owed. Guarantee: the lowest that is not held comes first, a fallback gets
