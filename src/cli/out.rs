@@ -65,31 +65,32 @@ impl Screen {
 
 /// A line that fits: what is too long ends in an ellipsis. Colors take no room.
 fn cut(line: &str, columns: usize) -> String {
-    let mut out = String::with_capacity(line.len());
-    let (mut shown, mut color) = (0, false);
     let wide = visible(line) > columns;
-    for c in line.chars() {
-        color = color || c == '\x1b';
-        if color || !wide || shown + 1 < columns {
+    let (mut out, mut shown) = (String::with_capacity(line.len()), 0);
+    for (c, is_seen) in signs(line) {
+        if !is_seen || !wide || shown + 1 < columns {
             out.push(c);
         } else if shown < columns {
             out.push('…');
         }
-        shown += usize::from(!color);
-        color = color && c != 'm';
+        shown += usize::from(is_seen);
     }
     out
 }
 
 /// Characters of a line that are seen.
 fn visible(line: &str) -> usize {
+    signs(line).filter(|(_, is_seen)| *is_seen).count()
+}
+
+/// The characters of a line, and whether each is seen; those of a color are not.
+fn signs(line: &str) -> impl Iterator<Item = (char, bool)> {
     let mut color = false;
-    let seen = line.chars().filter(|c| {
-        let hidden = color || *c == '\x1b';
-        color = hidden && *c != 'm';
-        !hidden
-    });
-    seen.count()
+    line.chars().map(move |c| {
+        let hidden = color || c == '\x1b';
+        color = hidden && c != 'm';
+        (c, !hidden)
+    })
 }
 
 impl Drop for Screen {
