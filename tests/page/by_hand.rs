@@ -10,9 +10,7 @@ const ENTER: &str = "\u{e007}";
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_for_who_has_the_token() {
     let mut home = Home::new();
-    let token_file = home.path().join("token");
-    std::fs::write(&token_file, "open-sesame\n").unwrap();
-    home.admin = format!("token_file: {}", token_file.display());
+    home.guard("open-sesame\n");
     let Some(scene) = Scene::open(home).await else { return };
     let page = &scene.browser;
     assert_eq!(page.count("[data-command]"), 0, "no token, no buttons");

@@ -31,8 +31,7 @@ async fn from_elsewhere_the_token_is_asked_for() {
     .await;
     drop(gateway);
 
-    std::fs::write(home.path().join("token"), "open-sesame").unwrap();
-    home.admin = format!("token_file: {}", home.path().join("token").display());
+    home.guard("open-sesame");
     let gateway = home.start(target);
     page.open(&format!("http://{ip}:{}/", gateway.admin.port()));
     page.sees(

@@ -16,9 +16,7 @@ const POISON: u64 = 1 << 50;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_is_seen_and_looked_into() {
     let mut home = Home::new();
-    let token_file = home.path().join("token");
-    std::fs::write(&token_file, "open-sesame\n").unwrap();
-    home.admin = format!("token_file: {}", token_file.display());
+    home.guard("open-sesame\n");
     let Some(scene) = Scene::open(home).await else { return };
     let page = &scene.browser;
     assert!(page.text(".letters").contains("Nothing was refused for good"), "{}", page.text(".letters"));

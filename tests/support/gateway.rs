@@ -55,6 +55,13 @@ impl Home {
         Home { _temporary: Some(temporary), ..home }
     }
 
+    /// Whoever gives orders has to know that word.
+    pub(crate) fn guard(&mut self, word: &str) {
+        let token = self.path().join("token");
+        fs::write(&token, word).unwrap();
+        self.admin = format!("token_file: {}", token.display());
+    }
+
     /// A folder of the caller's, on a volume of its choice.
     pub(crate) fn at(folder: &Path) -> Home {
         Home {

@@ -145,8 +145,7 @@ async fn over_the_port_the_token_is_asked_for() {
     assert_eq!(post(&gateway, None, &order).0, 403, "no token is configured");
     drop(gateway);
 
-    std::fs::write(home.path().join("token"), "s3cret").unwrap();
-    home.admin = format!("token_file: {}", home.path().join("token").display());
+    home.guard("s3cret");
     let gateway = home.start(&config(&hub, &fallback, "10m"));
     assert_eq!(post(&gateway, None, &order).0, 401);
     assert_eq!(post(&gateway, Some("wrong"), &order).0, 401);

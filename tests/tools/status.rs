@@ -22,9 +22,7 @@ fn over_the_port(home: &Home, gateway: &Gateway, words: &str, token: &str) -> Sa
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_page_shows_a_terminal_shows() {
     let mut home = Home::new();
-    let token = home.path().join("token");
-    std::fs::write(&token, "open-sesame").unwrap();
-    home.admin = format!("token_file: {}", token.display());
+    home.guard("open-sesame");
     let gateway = filled(&home, crate::Way::BesideAGateway, 3).await.unwrap();
     until("it is partitioned", seconds(60), || gateway.get("/status").1.contains("\"partitioned\"")).await;
 
