@@ -54,6 +54,11 @@ impl TargetConfig {
         }
     }
 
+    /// How a body is compressed that is made for this target alone.
+    pub fn packing(&self) -> Encoding {
+        if self.takes(Encoding::Zstd) { Encoding::Zstd } else { Encoding::Gzip }
+    }
+
     /// Whether bodies go out in that encoding as they are. For a file they are read in any case.
     pub fn takes(&self, encoding: Encoding) -> bool {
         match &self.kind {

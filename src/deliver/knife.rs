@@ -39,10 +39,10 @@ impl Knife {
         self.work(vec![batch], move |batches, tools| cut(batches.first()?, limit, most, tools)).await
     }
 
-    /// One batch with the items of all, in their order: plain if all of them are, and gzip otherwise. The rest is as of the first.
-    /// `None` when a body cannot be read.
-    pub async fn join(&self, batches: Vec<Batch>) -> Option<Batch> {
-        self.work(batches, join).await
+    /// One batch with the items of all, in their order: plain if all of them are, and compressed as `packing` says otherwise. The
+    /// rest is as of the first. `None` when a body cannot be read.
+    pub async fn join(&self, batches: Vec<Batch>, packing: Encoding) -> Option<Batch> {
+        self.work(batches, move |batches, tools| join(batches, packing, tools)).await
     }
 
     async fn work<T: Send + 'static>(
@@ -63,7 +63,7 @@ fn are_plain(batches: &[Batch]) -> bool {
     batches.iter().all(|batch| batch.encoding == Encoding::Identity)
 }
 
-fn join(batches: &[Batch], Tools { inflater, deflater }: &mut Tools) -> Option<Batch> {
+fn join(batches: &[Batch], packing: Encoding, Tools { inflater, deflater }: &mut Tools) -> Option<Batch> {
     let len = batches.iter().map(|batch| batch.inflated_len as usize).sum();
     let mut plain = Vec::with_capacity(len);
     for batch in batches {
@@ -74,7 +74,7 @@ fn join(batches: &[Batch], Tools { inflater, deflater }: &mut Tools) -> Option<B
     let inflated_len = u32::try_from(plain.len()).ok()?;
     let (encoding, body) = match are_plain(batches) {
         true => (Encoding::Identity, plain),
-        false => (Encoding::Gzip, deflater.gzip(&plain)),
+        false => (packing, deflater.compress(packing, &plain)),
     };
     Some(Batch { encoding, items, inflated_len, body: body.into(), ..batches.first()?.clone() })
 }

@@ -55,7 +55,7 @@ pub(super) async fn together(line: &Line, mut away: Away<'_>, mut sortie: Sortie
         Batch { body, ..lease.batch.clone() }
     });
     let batches = batches.collect();
-    let Some(batch) = line.knife.join(batches).await else {
+    let Some(batch) = line.knife.join(batches, sortie.pass.gate().config.packing()).await else {
         return; // one of them cannot be read: each by itself, then
     };
     let replay = leases.iter().any(|lease| lease.lane == Lane::Backlog || lease.owed);

@@ -4,6 +4,7 @@ use super::requests::{numbers, request};
 use super::scripted::{Reply, http};
 use super::stage::{SECOND, Setting, Stage};
 use crate::batch::{Batch, Encoding, Signal};
+use crate::config::TargetKind;
 use crate::otlp::answer::{Answer, Break};
 use crate::queue::ledger::DeadReason;
 
@@ -73,6 +74,37 @@ async fn what_gathered_arrives_in_a_few_requests() {
         assert_eq!(stage.targets[0].batches(signal).last(), Some(&alone));
         assert_eq!(stage.books(signal).delivered, 301);
         stage.books_balance().await;
+    }
+}
+
+/// Small requests, some of them compressed and some not, or none, at a hub that lists zstd and at one that does not.
+/// Guarantees that they go together in zstd where the hub takes that, in gzip where it does not, and plain if all of them are.
+#[tokio::test(start_paused = true)]
+async fn what_goes_together_is_packed_as_the_target_takes_it() {
+    let (gzip, zstd) = (Encoding::Gzip, Encoding::Zstd);
+    for (sent, accepts, packed) in [
+        (gzip, vec![gzip, zstd], zstd),
+        (zstd, vec![gzip, zstd], zstd),
+        (gzip, vec![gzip], gzip),
+        (Encoding::Identity, vec![gzip, zstd], Encoding::Identity),
+    ] {
+        let mut setting = Setting::new(&["hub"]);
+        let TargetKind::Network(network) = &mut setting.targets[0].0.kind else { panic!("a network target") };
+        network.accepts = accepts;
+        let stage = setting.merging().raise();
+        stage.targets[0].dies();
+        for number in 0..60 {
+            let encoding = if number % 2 == 0 { sent } else { Encoding::Identity };
+            stage.queue.append(request(Signal::Logs, encoding, number, &[50])).await.unwrap();
+        }
+        stage.pass(4 * SECOND).await;
+        stage.targets[0].works();
+        stage.drained(Signal::Logs, 300 * SECOND).await;
+        is_each_once(&stage, 0, Signal::Logs, 0..60);
+        let batches = stage.targets[0].batches(Signal::Logs);
+        let mut together = batches.iter().filter(|batch| batch.items > 2).peekable();
+        assert!(together.peek().is_some(), "{}", stage.story());
+        assert!(together.all(|batch| batch.encoding == packed), "{batches:?}");
     }
 }
 
