@@ -236,11 +236,11 @@ impl Rules<'_> {
             let warning = Mistake::new(self.tree.place(&["cluster", "name"]), what);
             self.report.warning(warning.hint("CLUSTER_NAME in the environment sets it too"));
         } else if !is_usual_name(name) {
-            let what = format!(
-                "`cluster.name` is `{name}`; names of the form <provider>-<region>-<purpose>-<number>, such as \
-                 aws-eu-west-1-prod-01, can be told apart and sorted wherever data of many clusters comes together"
-            );
-            self.report.warning(Mistake::new(self.tree.place(&["cluster", "name"]), what));
+            let warning = Mistake::new(self.tree.place(&["cluster", "name"]), format!("`cluster.name` is `{name}`"));
+            let form =
+                "<provider>-<region>-<purpose>-<number> in small letters and digits, such as aws-eu-west-1-prod-01";
+            let why = "it is used as it is, but names of one form can be told apart and sorted where many clusters come together";
+            self.report.warning(warning.expected(form).hint(why));
         }
     }
 }

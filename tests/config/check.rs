@@ -33,7 +33,10 @@ fn the_effective_configuration_is_shown_without_secrets() {
         assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
     }
     assert!(
-        err(&output).contains("warning: f.yaml:6:17: `cluster.name` is `prod`; names of the form"),
+        err(&output).contains(
+            "warning: f.yaml:6:17: `cluster.name` is `prod`; expected <provider>-<region>-<purpose>-<number> in small letters and \
+             digits, such as aws-eu-west-1-prod-01; it is used as it is"
+        ),
         "{}",
         err(&output)
     );

@@ -1,6 +1,6 @@
-//! Scenario: `spillway run` without a file, by variables and options alone, then SIGTERM.
+//! Scenario: `spillway run` without a file, by variables and options alone, one of them unwise, then SIGTERM.
 //! Guarantee: the options' directory is used, the ports file tells the ports once it accepts, logs are JSON when asked for,
-//! and the process ends with code 0.
+//! what is unwise is a warning in them, and the process ends with code 0.
 
 use std::fs;
 use std::process::Stdio;
@@ -33,6 +33,7 @@ fn variables_and_options_are_enough_to_run() {
     let mut child = spillway(folder.path(), &args)
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://hub.invalid:4317")
         .env("SPILLWAY_QUEUE_DIRECTORY", "not-here")
+        .env("CLUSTER_NAME", "Prod")
         .stderr(Stdio::from(fs::File::create(folder.path().join("log")).unwrap()))
         .spawn()
         .unwrap();
@@ -51,4 +52,8 @@ fn variables_and_options_are_enough_to_run() {
     assert_eq!(child.wait().unwrap().code(), Some(0), "{}", log());
     let first: Value = serde_json::from_str(log().lines().next().unwrap()).unwrap();
     assert!(first["message"].as_str().unwrap().contains("RocksDB"), "{first}");
+    let warned = log().lines().filter(|line| line.contains("WARN")).any(|line| {
+        line.contains("environment variable CLUSTER_NAME: `cluster.name` is `Prod`; expected <provider>-<region>-")
+    });
+    assert!(warned, "{}", log());
 }
