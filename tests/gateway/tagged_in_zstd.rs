@@ -1,5 +1,5 @@
 //! Scenario: requests that come in gzip are tagged; the hub takes zstd, says so and refuses it all the same, or its configuration is
-//! changed to say so while data comes.
+//! changed to say so while data comes; the gateway is started anew with that, and with traces that go elsewhere.
 //! Guarantee: they go out in zstd where that is taken, in gzip before it is known to be, and arrive tagged in any case.
 
 use std::fs;
@@ -23,7 +23,7 @@ fn config(hub: &Sink, accepts: &str) -> String {
     let url = hub.url();
     format!(
         "cluster: {{name: {CLUSTER}}}\n\
-         targets: {{hub: {{protocol: otlp_http, endpoint: \"{url}\", accepts: {accepts}, {PACE}}}}}\n"
+         targets:\n  hub: {{protocol: otlp_http, endpoint: \"{url}\", accepts: {accepts}, {PACE}}}\n"
     )
 }
 
@@ -72,4 +72,15 @@ async fn what_is_tagged_goes_as_its_targets_take_it() {
     until("all is settled", seconds(60), || gateway.books("queued") == 0).await;
     assert_eq!(gateway.books("delivered"), 4);
     gateway.assert_balanced();
+
+    // What was learned of the hub went with the process, what is configured did not.
+    gateway.stop();
+    hub.answer(Reply::usual);
+    let (both, other) = (config(&hub, "[gzip, zstd]"), hub.url());
+    let gateway = home.start(&format!(
+        "{both}  other: {{protocol: otlp_http, endpoint: \"{other}\"}}\n\
+         chain: {{primary: hub, signals: {{traces: {{primary: other}}}}}}\n"
+    ));
+    send(&gateway, 5).await;
+    until("the fifth has come", seconds(60), || encodings(&hub, 5) == ["zstd"]).await;
 }

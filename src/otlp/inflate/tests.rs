@@ -238,6 +238,21 @@ proptest! {
     }
 }
 
+/// Lines of a log in zstd, by ours and at the levels beside the one that decision 15 measured.
+/// Guarantees that it is that one: larger than at 1, which takes twice the time, and smaller than at -2.
+#[test]
+fn zstd_is_made_at_the_level_that_was_chosen() {
+    let line =
+        |n: u32| format!("2026-11-22T11:{:02}:07Z level=info path=/v1/{} took={}us\n", n % 60, n % 37, n * 7919 % 4999);
+    let plain: String = (0..5000).map(line).collect();
+    let at = |level: i32| {
+        let mut body = Vec::with_capacity(zstd_safe::compress_bound(plain.len()));
+        CCtx::create().compress(&mut body, plain.as_bytes(), level).unwrap()
+    };
+    let ours = Deflater::new().compress(Encoding::Zstd, plain.as_bytes()).len();
+    assert!(at(1) < ours && ours < at(-2), "{} {ours} {}", at(1), at(-2));
+}
+
 /// Small zstd frames that ask for windows up to 2 GiB, and a large one whose window is all of it.
 /// Guarantees that they are read, and that those with more than receivers have to have are to be compressed again.
 #[test]
