@@ -270,13 +270,4 @@ fn percent_decode(text: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percent_codes_are_decoded() {
-        assert_eq!(percent_decode("Basic%20YQ%3d%3D").as_deref(), Some("Basic YQ=="));
-        assert_eq!(percent_decode("%zz"), None);
-        assert_eq!(percent_decode("%2"), None);
-    }
-}
+mod tests;

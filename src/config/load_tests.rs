@@ -1,7 +1,6 @@
 //! Whole configurations through the loader. The command line has its own tests in `tests/config`.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -12,7 +11,7 @@ use crate::batch::{Encoding, Signal};
 
 const REFERENCE: &str = include_str!("../../config/reference.yaml");
 
-fn text(text: &str) -> Source {
+pub(super) fn text(text: &str) -> Source {
     Source::Text { name: "f.yaml".to_owned(), text: text.to_owned() }
 }
 
@@ -29,12 +28,12 @@ fn mistakes(yaml: &str) -> Vec<String> {
     mistakes.list.iter().map(|mistake| mistake.line(&mistakes.file)).collect()
 }
 
-fn from_env(variables: &[(&str, &str)]) -> Result<Loaded, Mistakes> {
+pub(super) fn from_env(variables: &[(&str, &str)]) -> Result<Loaded, Mistakes> {
     let env = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     Config::load(&Source::Environment, &[], &env)
 }
 
-fn network(target: &TargetConfig) -> &NetworkConfig {
+pub(super) fn network(target: &TargetConfig) -> &NetworkConfig {
     match &target.kind {
         TargetKind::Network(network) => network,
         TargetKind::File(_) => panic!("{} is a file target", target.name),
@@ -58,7 +57,7 @@ fn zstd_needs_the_whole_chain() {
 }
 
 /// A minimal target, so that a test writes only what it is about.
-fn with_hub(rest: &str) -> String {
+pub(super) fn with_hub(rest: &str) -> String {
     format!("targets: {{hub: {{endpoint: \"http://hub:4317\"}}}}\n{rest}")
 }
 
@@ -310,77 +309,6 @@ fn an_override_inside_a_door_lists_nothing() {
     };
     assert_eq!(set("receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0"), (true, true));
     assert_eq!(set("receivers.otlp.protocols={grpc: }"), (true, false));
-}
-
-#[test]
-fn variables_of_the_specification_describe_the_primary() {
-    let config = from_env(&[
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://hub/base"),
-        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs:1234"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "Api-Key=a%20b, x-tenant=$t"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
-        ("ENVIRONMENT", "prod"),
-    ]);
-    let config = config.unwrap().config;
-    let target = &config.targets[0];
-    let network = network(target);
-    assert_eq!((target.name.as_str(), network.protocol), ("primary", Protocol::OtlpHttp));
-    assert_eq!(network.endpoints, ["https://hub/base/v1/traces", "https://hub/base/v1/metrics", "https://logs:1234/"]);
-    assert_eq!(network.headers, [("api-key".into(), Secret::new("a b")), ("x-tenant".into(), Secret::new("$t"))]);
-    assert_eq!((network.timeout, network.accepts.as_slice()), (Duration::from_millis(2500), &[] as &[Encoding]));
-    assert_eq!(
-        (config.chain.of(Signal::Logs).primary.as_str(), config.cluster.environment.as_str()),
-        ("primary", "prod")
-    );
-}
-
-#[test]
-fn the_protocol_comes_from_its_variable_or_the_port() {
-    let protocol = |variables: &[(&str, &str)]| network(&from_env(variables).unwrap().config.targets[0]).protocol;
-    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://hub:4317");
-    assert_eq!(protocol(&[endpoint]), Protocol::OtlpGrpc);
-    assert_eq!(protocol(&[endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]), Protocol::OtlpHttp);
-    assert_eq!(protocol(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://hub:80")]), Protocol::OtlpHttp);
-}
-
-/// Where signals differ in more than one target can hold, each gets a target of its own.
-#[test]
-fn signals_that_differ_get_targets_of_their_own() {
-    let config = from_env(&[
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://hub:4317"),
-        ("OTEL_EXPORTER_OTLP_INSECURE", "TRUE"),
-        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "metrics:4317"),
-        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "1000"),
-    ]);
-    let config = config.unwrap().config;
-    let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
-    assert_eq!(names, ["primary-traces", "primary-metrics", "primary-logs"]);
-    assert_eq!(config.chain.of(Signal::Metrics).primary, "primary-metrics");
-    assert_eq!(network(&config.targets[1]).endpoint(Signal::Metrics), "http://metrics:4317");
-    assert_eq!(network(&config.targets[1]).timeout, Duration::from_secs(1));
-}
-
-#[test]
-fn mistakes_in_variables_name_the_variable_and_no_secret() {
-    let list = |variables: &[(&str, &str)]| from_env(variables).unwrap_err().to_string();
-    assert!(list(&[]).starts_with("environment: there is no configuration; expected --config FILE, or OTEL_EXPORTER"));
-    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://hub:4317");
-    for (name, value, says) in [
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "environment variable OTEL_EXPORTER_OTLP_TIMEOUT: it is `10s`"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http", "the protocol is `http`; expected grpc or http/protobuf"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,secret", "header 2 has no `=`"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "a=secret%", "header 1 has a bad percent code"),
-        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such", "OTEL_EXPORTER_OTLP_CERTIFICATE: `targets.primary.tls.ca_file`"),
-    ] {
-        let text = list(&[endpoint, (name, value)]);
-        assert!(text.contains(says) && !text.contains("secret"), "{text}");
-    }
-    let text = list(&[("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://hub:4318")]);
-    assert!(
-        text.contains("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: it is not set, so that traces have nowhere to go"),
-        "{text}"
-    );
 }
 
 /// A variable may hold a number or a bool for a whole value, also in quotes; inside a text it stays text.

@@ -225,6 +225,7 @@ fn is_final_by_the_letter(answer: &Answer) -> bool {
 mod tests {
     use super::*;
     use crate::deliver::target_state::tests::config;
+    use crate::otlp::class::classify;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -372,6 +373,30 @@ mod tests {
             let judgement = court.judge(1, &answer, class);
             assert_eq!(returned(&judgement), kept, "{answer}");
             assert!(kept || judgement.settlement == Settlement::Dropped(DropReason::StrictOtlp));
+        }
+    }
+
+    /// Every gRPC code and HTTP status of an error, with a delay and without.
+    /// Guarantees that by the letter those are kept which the specification calls retryable ("Failures" of OTLP/gRPC and OTLP/HTTP),
+    /// and no others.
+    #[test]
+    fn the_letter_is_kept_to_the_letter() {
+        let mut court = Court::new();
+        court.config.strict_otlp = true;
+        for delay in [None, Some(SECOND)] {
+            let grpc = (1..=16).map(|code| {
+                let kept = matches!(code, 1 | 4 | 10 | 11 | 14 | 15) || (code == 8 && delay.is_some());
+                (Answer::Grpc { code, message: "no".to_owned(), delay }, kept)
+            });
+            let http = (300..600).map(|status| {
+                let kept = matches!(status, 429 | 502 | 503 | 504);
+                (Answer::Http { status, message: "no".to_owned(), delay }, kept)
+            });
+            for (answer, kept) in grpc.chain(http) {
+                let judgement = court.judge(1, &answer, classify(&answer, 1));
+                assert_eq!(returned(&judgement), kept, "{answer} {delay:?}");
+                assert!(kept || judgement.settlement == Settlement::Dropped(DropReason::StrictOtlp), "{answer}");
+            }
         }
     }
 }

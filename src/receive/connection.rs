@@ -205,3 +205,6 @@ fn ended<E: std::fmt::Display>(result: Result<(), E>) {
         tracing::debug!(%error, "connection ended");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,6 +140,8 @@ pub(crate) const LINES: &[Line] = &[
         ("tests/doors/connections.rs", "a_connection_of_age_is_renewed"),
         ("tests/exposed/resets.rs", "a_storm_of_resets_leaves_nothing_behind"),
         ("tests/exposed/heads.rs", "headers_that_never_end_are_not_waited_for"),
+        ("src/receive/connection/tests.rs", "limits_are_told_at_the_start"),
+        ("src/receive/connection/tests.rs", "a_client_that_answers_no_ping_is_given_up"),
     ]),
     line("PAY-1", "M", "unknown fields are ignored, and pass through in protobuf")
         .asked(all, |p, w| Box::pin(payload::unknown_fields(p, w))),
@@ -163,10 +165,12 @@ pub(crate) const LINES: &[Line] = &[
     line("CLI-02", "M", "a limit on requests, before sending")
         .held(&[("src/deliver/tests/sizes.rs", "a_large_request_arrives_in_parts")])
         .note("The limit is the target's own: it is learned from its answers, and what is larger is cut."),
-    line("CLI-03", "M", "a limit on responses, after decompression").held(&[("tests/targets/answers.rs", "successes")]),
-    line("CLI-04", "S", "concurrent unary requests, over several connections").held(&[
+    line("CLI-03", "M", "a limit on responses, after decompression")
+        .held(&[("tests/targets/answers.rs", "an_answer_is_read_to_its_limit")]),
+    line("CLI-04", "S", "concurrent unary requests, configurable, over several connections").held(&[
+        ("tests/targets/connections.rs", "requests_are_under_way_at_the_same_time"),
         ("tests/targets/connections.rs", "grpc_requests_are_spread_over_the_connections"),
-        ("src/deliver/tests/load.rs", "one_slot_serves_all_signals"),
+        ("src/deliver/tests/load.rs", "a_hub_that_is_back_is_tried_with_single_requests"),
     ]),
     line("CLI-06", "S", "undelivered and dropped data is counted")
         .held(&[("src/deliver/tests/refusals.rs", "what_the_configuration_gives_up_is_counted")]),
@@ -175,7 +179,11 @@ pub(crate) const LINES: &[Line] = &[
         ("src/otlp/response.rs", "partial_successes_are_read_from_protobuf"),
     ]),
     line("CLI-08/09", "M", "the retryable gRPC and HTTP codes are retried, others are not")
-        .held(&[("src/target/classes.rs", "every_cell_of_the_table"), ("src/target/classes.rs", "every_grpc_code_has_a_row")])
+        .held(&[
+            ("src/target/classes.rs", "every_cell_of_the_table"),
+            ("src/target/classes.rs", "every_grpc_code_has_a_row"),
+            ("src/deliver/judge.rs", "the_letter_is_kept_to_the_letter"),
+        ])
         .note(
             "By default what the specification calls not retryable is not thrown away on one answer. 400 and INVALID_ARGUMENT are final \
              only after the same target took another batch of that signal; 401, 403, 404, 405, 415 and their gRPC kin are held until the \
@@ -183,25 +191,34 @@ pub(crate) const LINES: &[Line] = &[
              dead letter. A compressed body that is answered 400, 415 or UNIMPLEMENTED is sent once more plain. `strict_otlp: true` drops \
              and counts what is not retryable, as the specification has it.",
         ),
-    line("CLI-10", "M", "exponential backoff with jitter").held(&[("src/deliver/backoff.rs", "waits_grow_to_the_cap_and_start_again")]),
+    line("CLI-10", "M", "exponential backoff with jitter").held(&[
+        ("src/deliver/backoff.rs", "waits_grow_to_the_cap_and_start_again"),
+        ("src/deliver/backoff.rs", "a_servers_delay_is_a_floor"),
+    ]),
     line("CLI-11", "M", "RetryInfo is a floor").held(&[("src/deliver/tests/load.rs", "a_servers_delay_is_kept")])
         .note("Capped at five minutes."),
     line("CLI-12", "M", "Retry-After: seconds, dates, garbage, negative, huge").held(&[
         ("src/otlp/hint.rs", "headers_as_servers_send_them"),
         ("src/otlp/class.rs", "a_delay_is_a_capped_floor"),
     ]),
-    line("CLI-13", "S", "what was reset without an answer is sent again").held(&[("tests/targets/breaks.rs", "a_connection_that_is_cut")]),
+    line("CLI-13", "S", "what was reset without an answer is sent again; jitter on connect").held(&[
+        ("tests/targets/breaks.rs", "a_connection_that_is_cut"),
+        ("src/deliver/tests/merge.rs", "only_what_may_be_at_fault_goes_alone"),
+        ("src/deliver/jitter.rs", "draws_stay_in_range_and_repeat_with_the_seed"),
+    ]),
     line("CLI-14", "S", "connections are kept alive; HTTP/1.1 where there is no HTTP/2").held(&[
+        ("tests/targets/connections.rs", "a_connection_is_kept_for_the_next_request"),
         ("tests/targets/connections.rs", "a_connection_that_went_silent_is_left"),
-        ("tests/targets/breaks.rs", "grpc_to_a_server_that_speaks_http_1"),
+        ("tests/targets/certificates.rs", "without_http_2_it_is_http_1_1"),
     ]),
     line("CLI-16", "S", "several destinations: progress is kept for each")
         .held(&[("src/deliver/tests/failover.rs", "the_primary_has_everything_in_the_end")]),
     line("CLI-18", "S", "User-Agent spillway/VERSION").held(&[("tests/targets/bodies.rs", "the_stored_bytes_go_out")])
         .note("Over gRPC the library's name follows it."),
     line("CLI-20", "M", "OTEL_EXPORTER_OTLP_* describe the primary when no file does").held(&[
-        ("src/config/load_tests.rs", "variables_of_the_specification_describe_the_primary"),
-        ("src/config/load_tests.rs", "signals_that_differ_get_targets_of_their_own"),
+        ("src/config/environment/tests.rs", "variables_of_the_specification_describe_the_primary"),
+        ("src/config/environment/tests.rs", "signals_that_differ_get_targets_of_their_own"),
+        ("src/config/environment/tests.rs", "a_signals_own_variable_beats_the_one_for_all"),
         ("tests/config/environment.rs", "an_endpoint_is_enough"),
     ]),
 ];

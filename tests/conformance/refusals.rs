@@ -93,13 +93,19 @@ pub(crate) async fn elsewhere(peer: Peer, way: Way) {
         return;
     }
     let mut http = peer.http().await;
-    let answer = http.post("/v1/nothing", &way.headers(), b"").await;
-    assert_eq!((answer.status, answer.error().code != 0), (404, true), "{answer:?}");
-    http.head("GET", "/v1/logs", &way.headers()).await;
-    let answer = http.answer().await;
-    assert_eq!((answer.status, answer.error().code != 0), (405, true), "{answer:?}");
+    let answers = [
+        (404, http.post("/v1/nothing", &way.headers(), b"").await),
+        (405, {
+            http.head("GET", "/v1/logs", &way.headers()).await;
+            http.answer().await
+        }),
+    ];
+    for (expected, answer) in answers {
+        let (status, error) = refused(way, &Answer::Http(answer));
+        assert_eq!((status, error.code != 0), (expected, true), "{error:?}");
+    }
     let answer = http.post("/v1/logs", &[("content-type", "text/plain")], b"").await;
-    assert_eq!(answer.status, 415, "{answer:?}");
+    assert_eq!((answer.status, answer.error().code != 0), (415, true), "{answer:?}");
     let body = encoded(way.encoding, if way.by == Carried::Json { b"{}" } else { b"" });
     assert_eq!(http.post("/v1/logs", &way.headers(), &body).await.status, 200, "the connection goes on");
 }

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use spillway::batch::Signal;
+use spillway::otlp::inflate::Deflater;
 use spillway::otlp::status::Status;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -60,6 +61,8 @@ impl Seen {
 pub(crate) enum Reply {
     /// OK with that `Export*ServiceResponse`, in the protocol of the request.
     Ok(Vec<u8>),
+    /// The same, compressed with gzip.
+    Packed(Vec<u8>),
     /// A gRPC status in trailers, after no message.
     Grpc(Status),
     /// A gRPC status in the head of the answer ("Trailers-Only").
@@ -258,13 +261,13 @@ async fn exchange(request: Request<Incoming>, connection: usize, state: Arc<Stat
 async fn write(reply: Reply, grpc: bool, cut: Arc<Notify>) -> Response<BoxBody<Bytes, Infallible>> {
     let kind = if grpc { "application/grpc" } else { "application/x-protobuf" };
     match reply {
-        Reply::Ok(message) if grpc => {
-            let mut framed = vec![0];
-            framed.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
-            framed.extend_from_slice(&message);
-            answer(200, kind, vec![Frame::data(framed.into()), Frame::trailers(trailers(&Status::default()))])
+        Reply::Ok(message) => success(grpc, kind, 0, &message),
+        Reply::Packed(message) => {
+            let mut response = success(grpc, kind, 1, &Deflater::new().gzip(&message));
+            let name = if grpc { "grpc-encoding" } else { "content-encoding" };
+            response.headers_mut().insert(name, HeaderValue::from_static("gzip"));
+            response
         }
-        Reply::Ok(message) => answer(200, kind, vec![Frame::data(message.into())]),
         Reply::Grpc(status) => answer(200, kind, vec![Frame::trailers(trailers(&status))]),
         Reply::GrpcHead(status) => {
             let mut response = answer(200, kind, Vec::new());
@@ -304,6 +307,15 @@ async fn write(reply: Reply, grpc: bool, cut: Arc<Notify>) -> Response<BoxBody<B
         }
         Reply::Hang | Reply::Later(..) => std::future::pending().await,
     }
+}
+
+/// 200 with a message, which gRPC puts into a frame with this flag.
+fn success(grpc: bool, kind: &'static str, flag: u8, message: &[u8]) -> Response<BoxBody<Bytes, Infallible>> {
+    if !grpc {
+        return answer(200, kind, vec![Frame::data(Bytes::copy_from_slice(message))]);
+    }
+    let framed = [&[flag], &u32::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat();
+    answer(200, kind, vec![Frame::data(framed.into()), Frame::trailers(trailers(&Status::default()))])
 }
 
 fn answer(status: u16, kind: &'static str, frames: Vec<Frame<Bytes>>) -> Response<BoxBody<Bytes, Infallible>> {

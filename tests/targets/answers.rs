@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
+use prost::Message;
 use spillway::config::Protocol;
 use spillway::otlp::answer::{Answer, Break};
 use spillway::otlp::media::Media;
@@ -45,6 +47,26 @@ async fn successes() {
     assert_eq!(answer(Protocol::OtlpHttp, Reply::http(204)).await, Answer::accepted());
     // The status is the verdict: a body that breaks off takes nothing back.
     assert_eq!(answer(Protocol::OtlpHttp, Reply::CutMidway).await, Answer::accepted());
+}
+
+/// Scenario: partial successes whose text makes them nearly as long as an answer may be, or longer, plain and in gzip, which makes a
+/// few KiB of either.
+/// Guarantee: the first are read; the others are a success of which no more is known. Inflated they count as what they are then.
+#[tokio::test]
+async fn an_answer_is_read_to_its_limit() {
+    for protocol in BOTH {
+        for (text, known) in [(3 << 20, 3), (5 << 20, 0)] {
+            let partial_success =
+                Some(ExportTracePartialSuccess { rejected_spans: 3, error_message: "x".repeat(text) });
+            let response = ExportTraceServiceResponse { partial_success }.encode_to_vec();
+            for reply in [Reply::Ok(response.clone()), Reply::Packed(response)] {
+                let Answer::Accepted { rejected, message } = answer(protocol, reply).await else {
+                    panic!("it was a success")
+                };
+                assert_eq!((rejected, message.len()), (known, if known > 0 { text } else { 0 }), "{protocol:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -95,6 +95,29 @@ async fn a_certificate_of_a_trusted_authority_for_that_name() {
     }
 }
 
+/// Scenario: servers behind TLS that speak HTTP/1.1 and say so, or say nothing of what they speak.
+/// Guarantee: OTLP/HTTP goes over HTTP/1.1, on one connection; gRPC, which needs HTTP/2, says that there is none.
+#[tokio::test]
+async fn without_http_2_it_is_http_1_1() {
+    for offered in [&[&b"http/1.1"[..]][..], &[]] {
+        let authority = Authority::new();
+        let mut config = authority.server_config("127.0.0.1", false);
+        config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
+        let sink = Sink::start_tls(config).await;
+        let hub = build(NetworkConfig { connections: 1, ..authority.trusting(Protocol::OtlpHttp, &sink.url()) });
+        for _ in 0..2 {
+            assert_eq!(hub.send(&plain()).await, Answer::accepted());
+        }
+        assert!(sink.seen().iter().all(|seen| seen.version == http::Version::HTTP_11));
+        assert_eq!((sink.seen().len(), sink.connections()), (2, 1));
+    }
+    let authority = Authority::new();
+    let mut config = authority.server_config("127.0.0.1", false);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let sink = Sink::start_tls(config).await;
+    refused_by_tls(authority.trusting(Protocol::OtlpGrpc, &sink.url()), &sink).await;
+}
+
 #[tokio::test]
 async fn a_stranger_and_a_wrong_name_get_nothing() {
     for protocol in BOTH {

@@ -43,6 +43,39 @@ async fn a_connection_that_went_silent_is_left() {
     }
 }
 
+/// Scenario: eight sends at once over one connection of the pool, to a server that answers none of them.
+/// Guarantee: all of them arrive: none waits for the answer to another.
+#[tokio::test]
+async fn requests_are_under_way_at_the_same_time() {
+    for protocol in BOTH {
+        let sink = Sink::start().await;
+        sink.always(Reply::Hang);
+        let mut config = network(protocol, &sink.url());
+        config.connections = 1;
+        let (hub, shipment) = (build(config), plain());
+        tokio::select! {
+            () = sink.wait_for(8) => {}
+            _ = join_all((0..8).map(|_| hub.send(&shipment))) => panic!("nobody answers"),
+        }
+    }
+}
+
+/// Scenario: one send after the other, over one connection of the pool.
+/// Guarantee: all of them go over the same connection.
+#[tokio::test]
+async fn a_connection_is_kept_for_the_next_request() {
+    for protocol in BOTH {
+        let sink = Sink::start().await;
+        let mut config = network(protocol, &sink.url());
+        config.connections = 1;
+        let hub = build(config);
+        for _ in 0..10 {
+            assert_eq!(hub.send(&plain()).await, Answer::accepted());
+        }
+        assert_eq!((sink.seen().len(), sink.connections()), (10, 1), "{protocol:?}");
+    }
+}
+
 /// Scenario: each signal has an endpoint of its own.
 /// Guarantee: each goes to its own, over connections of its own where the hosts differ.
 #[tokio::test]
