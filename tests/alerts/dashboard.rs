@@ -60,6 +60,17 @@ fn it_imports() {
             assert!(letters.insert(target["refId"].as_str().unwrap()), "{title} has two queries of one name");
         }
         assert!(!letters.is_empty(), "{title} asks nothing");
+        // Otherwise Grafana shows the first of the series, and the others in a list to choose from.
+        let as_table = |target: &Value| target["format"] == "table";
+        assert!(panel["type"] != "table" || panel["targets"].as_array().unwrap().iter().all(as_table), "{title}");
+        // A bound that is null is compared with as if it were 0.
+        for mapping in panel["fieldConfig"]["defaults"]["mappings"].as_array().into_iter().flatten() {
+            let bounds = &mapping["options"];
+            assert!(
+                mapping["type"] != "range" || (bounds["from"].is_u64() && bounds["to"].is_u64()),
+                "{title}: {bounds}"
+            );
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod common;
 mod dashboard;
+mod grafana;
+mod imported;
 mod named;
 mod outage;
 mod prometheus;

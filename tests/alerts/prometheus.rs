@@ -15,7 +15,7 @@ const START: Duration = Duration::from_secs(120);
 
 pub(crate) struct Prometheus {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _folder: tempfile::TempDir,
 }
 

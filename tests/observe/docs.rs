@@ -12,6 +12,10 @@ const INTRODUCTION: &str = "\
 `GET /metrics` on the admin port (8890) gives these families in the Prometheus text format. This page is written from the
 registry by `UPDATE_DOCS=1 cargo test --test observe`, and a test keeps both equal.
 
+`deploy/grafana/spillway.json` draws them in Grafana, from a data source of Prometheus. It was imported into Grafana 9.4 (a state before
+its release) and looked at there, light and dark, through outages; its types are held against those that Grafana 13.2 publishes. Where
+a Grafana is installed, or `SPILLWAY_GRAFANA` names the home of one, `cargo test --test alerts imported` imports it and asks each query.
+
 - Every label value is there from the start, so an alert on it works before it first happened. It reads 0, except where 0 would
   be a lie: a time to come that is not in sight is `+Inf`.
 - `*_total` counters, histograms and summaries count since the process started. The ledger (`spillway_books_items`,

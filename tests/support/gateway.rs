@@ -242,9 +242,18 @@ impl Drop for Gateway {
 
 /// A GET on an admin port: status code and body.
 pub(crate) fn get(admin: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(admin).unwrap();
+    exchange(admin, "GET", path, "")
+}
+
+/// Sends a request, with a body of JSON where there is one: status and body of the answer.
+pub(crate) fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n").unwrap();
+    if !body.is_empty() {
+        write!(stream, "content-type: application/json\r\ncontent-length: {}\r\n", body.len()).unwrap();
+    }
+    write!(stream, "\r\n{body}").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
