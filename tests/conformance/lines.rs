@@ -194,6 +194,7 @@ pub(crate) const LINES: &[Line] = &[
     line("CLI-10", "M", "exponential backoff with jitter").held(&[
         ("src/deliver/backoff.rs", "waits_grow_to_the_cap_and_start_again"),
         ("src/deliver/backoff.rs", "a_servers_delay_is_a_floor"),
+        ("src/deliver/jitter.rs", "draws_stay_in_range_and_repeat_with_the_seed"),
     ]),
     line("CLI-11", "M", "RetryInfo is a floor").held(&[("src/deliver/tests/load.rs", "a_servers_delay_is_kept")])
         .note("Capped at five minutes."),
@@ -204,7 +205,7 @@ pub(crate) const LINES: &[Line] = &[
     line("CLI-13", "S", "what was reset without an answer is sent again; jitter on connect").held(&[
         ("tests/targets/breaks.rs", "a_connection_that_is_cut"),
         ("src/deliver/tests/merge.rs", "only_what_may_be_at_fault_goes_alone"),
-        ("src/deliver/jitter.rs", "draws_stay_in_range_and_repeat_with_the_seed"),
+        ("src/deliver/tests/load.rs", "gateways_that_are_alike_do_not_wait_alike"),
     ]),
     line("CLI-14", "S", "connections are kept alive; HTTP/1.1 where there is no HTTP/2").held(&[
         ("tests/targets/connections.rs", "a_connection_is_kept_for_the_next_request"),

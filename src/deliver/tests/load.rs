@@ -1,12 +1,16 @@
 //! Targets that have enough, and targets that have just come back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::scripted::Reply;
 use super::stage::{SECOND, Setting};
 use crate::batch::Signal;
 use crate::deliver::snapshot::BreakerState;
+use crate::deliver::{Deliver, Plan};
 use crate::otlp::answer::Answer;
+use crate::queue::Queue;
+use crate::target::Target;
 
 /// A hub that asks for eight seconds with each answer.
 /// Guarantees that it gets no request before they are over (`hint-respected`), that traffic does not leave it for that, and the
@@ -90,6 +94,24 @@ async fn the_backlog_goes_at_its_rate() {
     stage.pass(10 * SECOND).await;
     assert!(replayed() - before <= 110, "{}", replayed() - before);
     stage.drained(Signal::Logs, Duration::from_secs(60)).await;
+}
+
+/// Two gateways that are started alike.
+/// Guarantees that they do not wait alike: after an outage of their hub they would all knock at once.
+#[tokio::test]
+async fn gateways_that_are_alike_do_not_wait_alike() {
+    let mut waits = Vec::new();
+    for _ in 0..2 {
+        let setting = Setting::new(&["hub"]);
+        let queue = Queue::open(&setting.queue).unwrap();
+        let Setting { chain, replay, orders, by_hand, targets, .. } = setting;
+        let targets = targets.into_iter().map(|(config, target)| (config, target as Arc<dyn Target>)).collect();
+        let deliver = Deliver::start(Plan { chain, replay, orders, targets }, &queue, by_hand);
+        waits.push(deliver.crew.jitter.lock().unwrap().equal(3600 * SECOND));
+        deliver.stop(SECOND).await;
+        queue.close().await;
+    }
+    assert_ne!(waits[0], waits[1]);
 }
 
 /// Much data comes in and is delivered at once.

@@ -106,9 +106,10 @@ fn odd_delays() {
 }
 
 /// Texts of a megabyte, of one-byte and of four-byte characters.
-/// Guarantees that an answer stays small, in every form, and that no character is cut in two.
+/// Guarantees that an answer stays small, in every form, and far below the 4 MiB that clients read; and that no character is cut in two.
 #[test]
 fn long_texts_are_shortened() {
+    const { assert!(6 * MAX_MESSAGE <= 1 << 20) };
     for letter in ["a", "é", "日", "😀"] {
         let long = format!("x{}", letter.repeat(1 << 20));
         let status = Status::malformed(&Malformed { path: long.clone(), what: long.clone(), place: Place::Byte(0) });
