@@ -52,7 +52,7 @@ pub async fn alone(line: &Line, pass: Pass, position: usize) {
         line.settled_bytes.add(lease.weight() as u64);
         line.lock().forget(lease.id.key);
     }
-    pass.report(class, &answer, Report { effect: Effect::Nothing, delay: class::floor(&answer) });
+    pass.report(&shipment, class, &answer, Report { effect: Effect::Nothing, delay: class::floor(&answer) });
     line.queue.settle(lease, settlement);
 }
 

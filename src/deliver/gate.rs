@@ -24,7 +24,7 @@ use crate::otlp::answer::Answer;
 use crate::otlp::class::{self, Class};
 use crate::queue::Lane;
 use crate::repeats::Repeats;
-use crate::target::{self, Target};
+use crate::target::{self, Shipment, Target};
 use crate::units::format_duration;
 
 /// See the module.
@@ -319,8 +319,8 @@ impl Pass {
         class::classify(answer, self.gate.lock().state.crowd(&self.slot))
     }
 
-    /// Hands the pass back with what came of it.
-    pub fn report(mut self, class: Class, answer: &Answer, report: Report) {
+    /// Hands the pass back with what came of the request.
+    pub fn report(mut self, shipment: &Shipment, class: Class, answer: &Answer, report: Report) {
         self.open = false;
         let now = Instant::now();
         let gate = &self.gate;
@@ -331,7 +331,8 @@ impl Pass {
             let words = quote(&answer.to_string());
             if let Some(held_back) = inner.repeats[class as usize].tell() {
                 let (target_name, signal) = (&gate.config.name, self.slot.signal);
-                tracing::warn!(target_name, %signal, class = class.as_str(), held_back, "{words}");
+                let (batch, along) = (shipment.id.key, shipment.along.len());
+                tracing::warn!(target_name, %signal, %batch, along, class = class.as_str(), held_back, "{words}");
             }
             if class != Class::Ok {
                 inner.last_error = Some((now_ms(), words));

@@ -75,7 +75,7 @@ async fn step(line: &Line, mut away: Away<'_>, mut sortie: Sortie) {
             judgement.settlement = Settlement::Return { hold };
         }
     }
-    sortie.pass.report(class, &answer, Report { effect: judgement.effect, delay });
+    sortie.pass.report(&shipment, class, &answer, Report { effect: judgement.effect, delay });
     settle(line, sortie.position, lease, judgement);
 }
 

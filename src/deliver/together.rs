@@ -74,7 +74,7 @@ pub(super) async fn together(line: &Line, mut away: Away<'_>, mut sortie: Sortie
         }
         _ => refused(line, &sortie, leases, &shipment.batch, (&answer, class)),
     };
-    sortie.pass.report(class, &answer, Report { effect, delay: class::floor(&answer) });
+    sortie.pass.report(&shipment, class, &answer, Report { effect, delay: class::floor(&answer) });
 }
 
 /// All of them are settled, in one write. Of items that the target refused nobody knows whose they were: those of the first batches

@@ -1,7 +1,7 @@
 //! Scenario: a hub that a secret is shown to refuses hundreds of requests, goes away and comes back; the log is JSON in one run and
 //! text in the next, with a level of its own for one part.
-//! Guarantee: each line is one event; a kind of failure is told at most once in 30 s; a change of state is one line; no header's value
-//! and no data is in it.
+//! Guarantee: each line is one event; a kind of failure is told at most once in 30 s, with its target, signal and batch; a change of
+//! state is one line; no header's value and no data is in it.
 
 use serde_json::Value;
 use spillway::batch::Signal;
@@ -65,6 +65,11 @@ async fn a_line_is_an_event_and_repeats_are_counted() {
     };
     let failures = told("transient");
     assert!(!failures.is_empty(), "{log}");
+    for line in &failures {
+        let signal = Signal::ALL.into_iter().find(|signal| line["signal"] == signal.to_string());
+        let batch = line["batch"].as_str().and_then(|batch| batch.parse::<u64>().ok());
+        assert!(line["target_name"] == "hub" && signal.is_some() && batch.is_some(), "whose failure was it? {line}");
+    }
     assert!(span(&failures).is_none_or(|seconds| seconds >= 29), "{failures:?}");
     for signal in Signal::ALL {
         let count = |change: &str| {
