@@ -14,7 +14,7 @@ const MIB: u64 = 1 << 20;
 pub struct Budget {
     /// What they were derived from: what the whole process may take.
     pub limit: u64,
-    /// Changes that are in the write-ahead log and not yet in a file. A third more while flushes are behind.
+    /// Changes that are in the write-ahead log and not yet in a file, those that are flushed among them.
     pub memtables: u64,
     /// Blocks of keys and of the index that were read.
     pub blocks: u64,
@@ -52,7 +52,7 @@ impl Budget {
             limit,
             memtables: (limit / 4).min(wal).clamp(8 * MIB, 64 * MIB),
             blocks: (limit / 32).clamp(2 * MIB, 8 * MIB),
-            ring: (limit / 16).clamp(MIB, 16 * MIB),
+            ring: (limit / 32).clamp(MIB, 8 * MIB),
             read_ahead: (limit / 16).clamp(2 * MIB, 16 * MIB),
             group: (limit / 32).clamp(MIB, 8 * MIB),
             leased: (limit / 8).clamp(3 * MIB, 32 * MIB),
@@ -70,7 +70,7 @@ mod tests {
         let budget = Budget::within(256 * MIB, 2 << 30);
         let Budget { limit: _, memtables, blocks, ring, read_ahead, group, leased, wal } = budget;
         let shares = [memtables, blocks, ring, read_ahead, group, leased, wal].map(|share| share / MIB);
-        assert_eq!(shares, [64, 8, 16, 16, 8, 32, 128]);
+        assert_eq!(shares, [64, 8, 8, 16, 8, 32, 128]);
         assert_eq!(Budget { limit: 256 * MIB, ..Budget::within(64 << 30, 2 << 30) }, budget, "no more than is of use");
     }
 

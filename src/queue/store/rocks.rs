@@ -19,8 +19,8 @@ const BLOB_FILE: u64 = 64 << 20;
 const KEY_FILE: u64 = 8 << 20;
 /// So many tables of keys are joined into one.
 const JOINED: i32 = 8;
-/// As many memtables as make the whole of their share: one is filled while others are flushed. What is not yet settled when one
-/// ends is written to a file, so fewer and larger ones spare the disk.
+/// Memtables of a family: one is filled while others are flushed, and writes wait while all are. What is not yet settled when one ends
+/// is written to a file, so fewer and larger ones spare the disk.
 const MEMTABLES: u64 = 3;
 /// Logs that wait to be written over, at most: more than ever are in use, so that none is removed and those that are there follow
 /// one another. A handful in fact, since there is one a memtable.
@@ -60,7 +60,8 @@ fn database_options(budget: &Budget) -> Options {
     // A sync of what is written over bytes of the file needs neither new blocks nor a commit of the file system's journal.
     options.set_recycle_log_file_num(OLD_LOGS);
     options.set_max_total_wal_size(budget.wal);
-    options.set_db_write_buffer_size(bytes(budget.memtables));
+    // All families together end what they fill at 7/8 of this, or at a half of it while a flush is behind; so three stay within it twice.
+    options.set_db_write_buffer_size(bytes(budget.memtables / 2));
     options.set_max_background_jobs(2);
     options.set_max_open_files(512);
     options.set_skip_stats_update_on_db_open(true); // or opening takes as long as there are files
@@ -82,8 +83,7 @@ fn family_options(family: Family, budget: &Budget, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&table);
     options.set_compression_type(DBCompressionType::None); // bodies come compressed, keys are few
     options.set_write_buffer_size(bytes(budget.memtables / MEMTABLES));
-    // One more than fit into all memtables' memory: with fewer, writes are slowed down while a flush is on its way.
-    options.set_max_write_buffer_number(MEMTABLES as i32 + 1);
+    options.set_max_write_buffer_number(MEMTABLES as i32);
     options.set_target_file_size_base(KEY_FILE);
     options.set_level_zero_file_num_compaction_trigger(2);
     // A file of many deletions is compacted soon: that is what frees blob files.
