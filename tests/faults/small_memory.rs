@@ -57,7 +57,12 @@ async fn a_small_pod_lives_through_an_outage() {
     let acknowledged = load.stop().await;
     until("all of it is drained", seconds(600), || !pod.is_well() || gateway.books("queued") == 0).await;
     assert!(pod.is_well(), "{}", gateway.log());
-    eprintln!("drained; {}; {} requests taken, {} refused", pod.usage(), acknowledged.values().map(BTreeSet::len).sum::<usize>(), refused.load(Relaxed));
+    eprintln!(
+        "drained; {}; {} requests taken, {} refused",
+        pod.usage(),
+        acknowledged.values().map(BTreeSet::len).sum::<usize>(),
+        refused.load(Relaxed)
+    );
     gateway.assert_balanced();
     assert_eq!(hub.missing(&acknowledged), []);
 }
@@ -91,7 +96,9 @@ impl Load {
                     request.extend_from_slice(&padding);
                     let door = Arc::clone(&door.lock().unwrap());
                     match door.send_body(signal, Encoding::Identity, &request).await {
-                        Answer::Accepted { .. } => drop(acknowledged.lock().unwrap().entry(signal).or_default().insert(id)),
+                        Answer::Accepted { .. } => {
+                            drop(acknowledged.lock().unwrap().entry(signal).or_default().insert(id))
+                        }
                         _ => {
                             refused.fetch_add(1, Relaxed);
                             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
