@@ -17,7 +17,7 @@ static RECEIVED_ITEMS: Family = Family::counter(
 static RECEIVED_BYTES: Family = Family::counter(
     "spillway_received_bytes_total",
     &["stage"],
-    "Bytes of request bodies as they came (wire) and once inflated.",
+    "Bytes of request bodies as they came (wire) and as plain protobuf (inflated), which is less than JSON.",
 );
 static ACCEPTED_ITEMS: Family =
     Family::counter("spillway_accepted_items_total", &["signal"], "Items in requests that were answered OK.");
