@@ -97,7 +97,7 @@ impl Load {
                     let door = Arc::clone(&door.lock().unwrap());
                     match door.send_body(signal, Encoding::Identity, &request).await {
                         Answer::Accepted { .. } => {
-                            drop(acknowledged.lock().unwrap().entry(signal).or_default().insert(id))
+                            acknowledged.lock().unwrap().entry(signal).or_default().insert(id);
                         }
                         _ => {
                             refused.fetch_add(1, Relaxed);
