@@ -14,7 +14,7 @@ const GREETING: usize = 24;
 
 /// How much is read in one turn, in bytes. Of many connections that all have much to say each would else be read until its windows are
 /// full, before any of their requests has its turn to be refused.
-const TURN: usize = 64 << 10;
+const TURN: usize = 32 << 10;
 
 /// How long a peer is listened to after it was told that nothing more is read.
 const LINGER: Duration = Duration::from_secs(2);
